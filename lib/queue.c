@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Copyright (c) 2026 The vbe authors */
+/* The virtqueue engine bound to a queue of a device. */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "private.h"
+
+/**
+ * struct vbe_queue - a queue of a device
+ * @vq: the engine's part
+ * @dev: its device
+ * @index: its number
+ * @kick_fd: eventfd, for the life of the queue
+ * @slots: the engine's notes, kept for the next start
+ * @nr_slots: their number
+ * @size: entries; 0 while not started
+ * @error: why the engine refused or broke; kept after a stop
+ * @inflight: slice of the in-flight area, or NULL
+ * @inflight_len: its length
+ */
+struct vbe_queue {
+	struct vbe_vq vq;
+	struct vbe_dev *dev;
+	uint32_t index;
+	int kick_fd;
+	struct vbe_vq_slot *slots;
+	uint32_t nr_slots;
+	uint32_t size;
+	int error;
+	void *inflight;
+	size_t inflight_len;
+};
+
+uint32_t vbe_queue_inflight_size(uint32_t max_size)
+{
+	struct vbe_vq_config cfg = { .size = max_size };
+	size_t split, packed;
+
+	split = vbe_vq_inflight_size(&cfg);
+	cfg.features = VBE_VQ_F_RING_PACKED;
+	packed = vbe_vq_inflight_size(&cfg);
+	return split > packed ? split : packed;
+}
+
+struct vbe_queue *vbe_queue_new(struct vbe_dev *dev, uint32_t index)
+{
+	struct vbe_queue *q = calloc(1, sizeof(*q));
+
+	if (!q)
+		return NULL;
+	q->dev = dev;
+	q->index = index;
+	q->kick_fd = eventfd(0, EFD_CLOEXEC);
+	if (q->kick_fd < 0) {
+		free(q);
+		return NULL;
+	}
+	return q;
+}
+
+void vbe_queue_free(struct vbe_queue *q)
+{
+	if (!q)
+		return;
+	vbe_queue_stop(q);
+	close(q->kick_fd);
+	free(q->slots);
+	free(q);
+}
+
+static int grow_slots(struct vbe_queue *q, uint32_t n)
+{
+	struct vbe_vq_slot *slots;
+
+	if (q->nr_slots >= n)
+		return 0;
+	slots = calloc(n, sizeof(*slots));
+	if (!slots)
+		return -ENOMEM;
+	free(q->slots);
+	q->slots = slots;
+	q->nr_slots = n;
+	return 0;
+}
+
+/* What the driver negotiated and where its rings are. */
+static int queue_config(struct vbe_queue *q, uint32_t flags, struct vbe_vq_config *cfg)
+{
+	struct vbe_queue_info qi;
+	struct vbe_dev_info info;
+	int ret;
+
+	ret = vbe_get_info(q->dev, &info);
+	if (!ret)
+		ret = vbe_get_queue(q->dev, q->index, &qi);
+	if (ret)
+		return ret;
+	if (!(qi.flags & VBE_QUEUE_F_ENABLED) || !qi.num)
+		return -EAGAIN;
+	memset(cfg, 0, sizeof(*cfg));
+	cfg->features = info.driver_features;
+	cfg->size = qi.num;
+	cfg->desc_addr = qi.desc;
+	cfg->driver_addr = qi.driver;
+	cfg->device_addr = qi.device;
+	cfg->mem = vbe_mem_engine(q->dev);
+	if (!cfg->mem)
+		return -errno;
+	ret = vbe_inflight(q->dev, q->index, &q->inflight, &q->inflight_len);
+	if (ret == -ENOENT)
+		return 0;
+	if (ret)
+		return ret;
+	if (q->inflight_len < vbe_vq_inflight_size(cfg))
+		return -ENOSPC;
+	cfg->inflight = q->inflight;
+	cfg->inflight_len = q->inflight_len;
+	/* The kernel zeroes the area when the driver resets, and zeroes resume as a fresh queue. */
+	if (!(flags & VBE_START_FRESH))
+		cfg->flags |= VBE_VQ_RESUME;
+	return 0;
+}
+
+int vbe_queue_start(struct vbe_queue *q, uint32_t flags)
+{
+	struct vbe_vq_config cfg;
+	int ret;
+
+	if (flags & ~VBE_START_FRESH)
+		return -EINVAL;
+	if (q->size)
+		return -EALREADY;
+	ret = queue_config(q, flags, &cfg);
+	if (ret)
+		return ret;
+	ret = grow_slots(q, cfg.size);
+	if (ret)
+		return ret;
+	cfg.slots = q->slots;
+	cfg.nr_slots = q->nr_slots;
+	q->error = vbe_vq_init(&q->vq, &cfg);
+	if (q->error)
+		return -EPROTO;
+	ret = vbe_set_fds(q->dev, q->index, VBE_FDS_F_KICK, q->kick_fd, -1);
+	if (ret)
+		return ret;
+	q->size = cfg.size;
+	return 0;
+}
+
+void vbe_queue_stop(struct vbe_queue *q)
+{
+	if (!q->size)
+		return;
+	/* Fails only when the device has gone; then nothing is attached either. */
+	vbe_set_fds(q->dev, q->index, VBE_FDS_F_KICK, -1, -1);
+	q->error = vbe_vq_error(&q->vq);
+	q->size = 0;
+}
+
+void vbe_queue_reset(struct vbe_queue *q)
+{
+	vbe_queue_stop(q);
+	/*
+	 * The driver will begin anew. If this process is killed before it starts the queue again,
+	 * the next backend must not resume from the old rings' notes.
+	 */
+	if (q->inflight)
+		memset(q->inflight, 0, q->inflight_len);
+}
+
+int vbe_queue_remap(struct vbe_queue *q)
+{
+	if (!q->size)
+		return 0;
+	q->error = vbe_vq_set_mem(&q->vq, &q->dev->mem);
+	return q->error ? -EPROTO : 0;
+}
+
+struct vbe_vq *vbe_queue_vq(struct vbe_queue *q)
+{
+	return &q->vq;
+}
+
+uint32_t vbe_queue_size(const struct vbe_queue *q)
+{
+	return q->size;
+}
+
+int vbe_queue_started(const struct vbe_queue *q)
+{
+	return q->size != 0;
+}
+
+int vbe_queue_kick_fd(const struct vbe_queue *q)
+{
+	return q->kick_fd;
+}
+
+int vbe_queue_wait(struct vbe_queue *q, int timeout_ms)
+{
+	uint64_t count;
+
+	if (timeout_ms >= 0) {
+		struct pollfd pfd = { .fd = q->kick_fd, .events = POLLIN };
+		int ret = poll(&pfd, 1, timeout_ms);
+
+		if (ret <= 0)
+			return ret ? -errno : 0;
+	}
+	return read(q->kick_fd, &count, sizeof(count)) < 0 ? -errno : 1;
+}
+
+void vbe_queue_wake(struct vbe_queue *q)
+{
+	uint64_t one = 1;
+	/* Blocks only with 2^64 - 2 kicks unread. */
+	ssize_t n = write(q->kick_fd, &one, sizeof(one));
+
+	(void)n;
+}
+
+int vbe_queue_pop(struct vbe_queue *q, struct vbe_vq_chain *chain)
+{
+	int ret = vbe_vq_pop(&q->vq, chain);
+
+	return ret < 0 ? -EPROTO : ret;
+}
+
+int vbe_queue_push(struct vbe_queue *q, uint32_t token, uint32_t written)
+{
+	int ret = vbe_vq_push(&q->vq, token, written);
+
+	if (ret == VBE_VQ_E_TOKEN || ret == VBE_VQ_E_WRITTEN)
+		return -EINVAL;
+	return ret < 0 ? -EPROTO : 0;
+}
+
+int vbe_queue_call(struct vbe_queue *q)
+{
+	int ret;
+
+	if (!vbe_vq_needs_call(&q->vq))
+		return 0;
+	ret = vbe_call(q->dev, q->index);
+	return ret ? ret : 1;
+}
+
+int vbe_queue_serve(struct vbe_queue *q, struct vbe_vq_chain *chain,
+		    uint32_t (*handle)(struct vbe_queue *q, struct vbe_vq_chain *chain, void *arg),
+		    void *arg)
+{
+	uint32_t limit = 4 * q->size;
+	uint32_t handled = 0;
+	int ret;
+
+	do {
+		vbe_vq_disable_kicks(&q->vq);
+		while ((ret = vbe_vq_pop(&q->vq, chain)) > 0) {
+			ret = vbe_vq_stage(&q->vq, chain->token, handle(q, chain, arg));
+			if (ret)
+				break;
+			handled++;
+		}
+		if (ret == 0)
+			ret = vbe_vq_flush(&q->vq);
+	} while (ret == 0 && (ret = vbe_vq_enable_kicks(&q->vq)) > 0 && handled < limit);
+	/* A driver that never pauses must not keep the caller from looking at anything else. */
+	if (ret > 0)
+		vbe_queue_wake(q);
+	if (handled)
+		vbe_queue_call(q);
+	return ret < 0 ? -EPROTO : (int)handled;
+}
+
+const char *vbe_queue_strerror(const struct vbe_queue *q)
+{
+	return vbe_vq_strerror(q->size ? vbe_vq_error(&q->vq) : q->error);
+}
