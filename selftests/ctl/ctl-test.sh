@@ -1,0 +1,224 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Copyright (c) 2026 The vbe authors
+#
+# In the VM, as root: every command of vbe-ctl, good and bad. TAP. Every JSON that it
+# prints is kept in /out/json for selftests/ctl/schema-check.
+n=0 bad=0
+json=/out/json
+mkdir -p $json
+out=/tmp/ctl.out
+err=/tmp/ctl.err
+
+result() { # STATUS NAME
+	n=$((n + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $n - $2"
+	else
+		bad=1
+		sed 's/^/# out: /' $out | head -8
+		sed 's/^/# err: /' $err | head -8
+		echo "not ok $n - $2"
+	fi
+}
+
+# try NAME EXIT-CODE [REGEX of stdout or stderr] -- ARGS...
+try() {
+	local name=$1 want=$2 regex='' rc=0
+	shift 2
+	if [ "$1" != -- ]; then regex=$1; shift; fi
+	shift
+	vbe-ctl "$@" > $out 2> $err < /dev/null || rc=$?
+	[ $rc = "$want" ] || name="$name: exit code $rc, not $want"
+	[ -z "$regex" ] || grep -qE -- "$regex" $out $err || {
+		name="$name: no '$regex'"
+		rc=-1
+	}
+	[ $rc = "$want" ]
+	result $? "$name"
+}
+
+keep() { # FILE ARGS... : JSON for the schema
+	local file=$1 rc=0
+	shift
+	vbe-ctl -j "$@" > "$json/$file.json" 2> $err || rc=$?
+	cp "$json/$file.json" $out
+	[ $rc = 0 ] && [ -s "$json/$file.json" ]
+	result $? "vbe-ctl -j $*"
+}
+
+unprivileged() { # COMMAND... (busybox has a setpriv that cannot do it)
+	if setpriv --reuid=65534 --regid=65534 --clear-groups true 2> /dev/null; then
+		setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
+	elif setuidgid nobody true 2> /dev/null; then
+		setuidgid nobody "$@"
+	else
+		su -s /bin/sh nobody -c "$*"
+	fi
+}
+
+without_module() {
+	try "without the module: says how to load it" 3 'modprobe vbe' -- dev show
+	try "probe without the module" 3 'modprobe' -- probe
+}
+
+usage() {
+	try "no command is wrong usage" 2 usage --
+	try "help" 0 'vbe-ctl probe' -- help
+	try "help of a command" 0 Examples -- dev add --help
+	try "unknown command, with a suggestion" 2 'probe' -- prob
+	try "unknown verb" 2 'show' -- dev shwo
+	try "unknown option" 2 'option' -- dev add x --colour red
+	try "add without a name" 2 '' -- dev add
+	try "bad size" 2 'size' -- dev add x --size 12Q
+	try "negative size" 2 'size' -- dev add x --size -1
+	try "bad policy, with the valid ones" 2 'hold.*reset.*fail' -- dev add x --policy hodl
+	try "bad type" 2 'blk' -- dev add x --type blok
+	try "bad owner" 2 'owner' -- dev add x --owner nosuchuser
+	try "bad reset time-out" 2 'reset-timeout' -- dev add x --reset-timeout soon
+	try "bad interval" 2 'interval|SECONDS|seconds' -- stats -i never
+	try "set without anything to change" 2 'what to change' -- dev set x
+	try "delete without a name" 2 'all' -- dev del
+}
+
+devices() {
+	try "version" 0 '[0-9]' -- version
+	try "add" 0 -- dev add ctl0 --type blk --size 4M --policy reset --reset-timeout 700
+	try "show" 0 'ctl0' -- dev show
+	try "a device-less provider argument" 2 'needs a name' -- dev add y provider
+	try "an argument too many" 2 'too many' -- dev show a b
+	try "the kernel's limits are quoted" 1 'reset-timeout-ms must be 1 to 600000 .Numerical' -- dev add y --reset-timeout 700000
+	try "the kernel's limit of a name is quoted" 1 'name takes at most 31 bytes' -- dev add 0123456789012345678901234567890123
+	try "show one: its parts" 0 'reset waits 700 ms' -- dev show ctl0
+	try "names only" 0 '^ctl0$' -- dev show --names
+	try "a taken name: the kernel's sentence" 1 'a device of that name exists' -- dev add ctl0
+	try "a name that is too long" 1 '.' -- dev add 0123456789012345678901234567890123
+	try "a name with bad characters" 1 'A-Z a-z 0-9' -- dev add 'a/b'
+	try "an unknown provider" 1 'no such provider' -- dev add y provider nonesuch
+	try "a window that is too small" 1 '1 MiB to 1 GiB|window' -- dev add y --size 4K
+	try "a window that is too large" 1 'window|memory' -- dev add y --size 2G
+	try "a time-out out of range" 1 '.' -- dev add y --reset-timeout 700000
+	try "show of an unknown name" 1 'ctl1' -- dev show ctl1
+	try "delete of an unknown name" 1 'ctl1' -- dev del ctl1
+	try "set" 0 -- dev set ctl0 --policy fail --owner nobody
+	try "set is seen" 0 'on loss +fail' -- dev show ctl0
+	try "resize without a backend: the kernel's sentence" 1 'no backend' -- dev set ctl0 --resize
+	try "queues before a backend" 0 -- vq show ctl0
+	try "windows" 0 'pinned' -- map show ctl0
+	try "stats" 0 'ctl0' -- stats
+}
+
+rights() {
+	unprivileged vbe-ctl dev add nope > $out 2> $err
+	[ $? = 4 ]
+	result $? "an ordinary user may not add: exit code 4"
+	unprivileged vbe-ctl dev del ctl0 > $out 2> $err
+	[ $? = 4 ]
+	result $? "an ordinary user may not delete: exit code 4"
+	unprivileged vbe-ctl dev show > $out 2> $err
+	grep -q ctl0 $out
+	result $? "an ordinary user may look"
+}
+
+served() {
+	vbe-ctl -j monitor > $json/monitor.jsonl 2> $err &
+	local monitor=$! backend
+	sleep 0.5
+	truncate -s 8M /tmp/ctl.img
+	modprobe virtio_blk
+	vbe-blk --loop /tmp/ctl.img --name ctl2 --queues 2 > /tmp/blk.log 2>&1 &
+	backend=$!
+	for _ in $(seq 200); do
+		grep -q /dev/vd /tmp/blk.log && break
+		sleep 0.1
+	done
+	try "show of a served device: who, and what was made of it" 0 'vbe-blk\[[0-9]+\].*|/dev/vd' -- dev show ctl2
+	try "negotiated features by name" 0 'negotiated.*version_1' -- dev show ctl2
+	try "queues of a served device" 0 'ctl2 +1 +yes' -- vq show ctl2
+	keep dev-show dev show
+	keep dev-show-one dev show ctl2
+	keep vq-show vq show
+	keep map-show map show
+	keep stats stats
+	keep probe probe
+	keep version version
+	keep dev-set dev set ctl2 --policy hold
+	keep dev-add dev add ctl3 provider loop
+	keep dev-del dev del ctl3
+	vbe-ctl dev show ctl3 > $out 2> $err
+	[ $? = 1 ] && grep -q 'there is no device of that name (No such file or directory)' $err
+	result $? "the error quotes the kernel's sentence and the errno's"
+	vbe-ctl dev del ctl2x ctl3 > $out 2> $err
+	[ "$(grep -c 'no device of that name' $err)" = 2 ]
+	result $? "dev del names each that it could not delete"
+	vbe-ctl -j stats ctl2 -i 1 -n 2 > $json/stats-interval.jsonl 2> $err
+	[ "$(wc -l < $json/stats-interval.jsonl)" = 2 ]
+	result $? "stats -i 1 -n 2 prints two lines"
+	truncate -s 16M /tmp/ctl.img
+	try "resize" 0 -- dev set ctl2 --resize
+	for _ in $(seq 50); do
+		[ "$(cat /sys/bus/virtio/devices/virtio*/block/vd*/size 2> /dev/null | tail -1)" = 32768 ] && break
+		sleep 0.1
+	done
+	[ "$(cat /sys/bus/virtio/devices/virtio*/block/vd*/size | tail -1)" = 32768 ]
+	result $? "the disk has grown"
+	kill -KILL $backend
+	wait $backend 2> /dev/null
+	try "a lost backend is told" 0 'lost' -- dev show ctl2
+	try "delete with I/O possibly in flight" 0 -- dev del ctl2
+	sleep 0.5
+	kill -INT $monitor
+	wait $monitor 2> /dev/null
+	cp $json/monitor.jsonl $out
+	local event
+	for event in new attach state status loss del; do
+		grep -q "\"event\": *\"$event\"" $json/monitor.jsonl
+		result $? "monitor saw $event"
+	done
+}
+
+rmmod vbe_loop vbe 2> /dev/null
+# A listener that cannot keep up must be told, and told how things are now. As an
+# ordinary user it gets no more than the small buffer that rmem_max allows.
+overflow() {
+	local old pid i
+	old=$(cat /proc/sys/net/core/rmem_max)
+	echo 4096 > /proc/sys/net/core/rmem_max
+	unprivileged vbe-ctl -j monitor > $json/monitor-gap.jsonl 2> $err &
+	for _ in $(seq 100); do
+		pid=$(grep -lx vbe-ctl /proc/[0-9]*/comm 2> /dev/null | cut -d/ -f3)
+		[ -n "$pid" ] && [ -s $json/monitor-gap.jsonl ] && break
+		sleep 0.1
+	done
+	kill -STOP "$pid"
+	for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+		vbe-ctl dev add "flood$i"
+	done
+	kill -CONT "$pid"
+	sleep 0.5
+	vbe-ctl dev del flood1
+	sleep 0.5
+	kill -INT "$pid" || kill -KILL %%
+	wait
+	echo "$old" > /proc/sys/net/core/rmem_max
+	cp $json/monitor-gap.jsonl $out
+	grep -q '"event":"gap"' $out
+	result $? "monitor tells of events that it lost"
+	grep -q '"event":"sync","device":"flood12"' $out
+	result $? "monitor then tells how every device is"
+	grep -q '"event":"del","device":"flood1"' $out
+	result $? "monitor goes on after a gap"
+}
+
+without_module
+modprobe vbe
+modprobe vbe_loop
+usage
+devices
+rights
+served
+overflow
+try "delete all" 0 -- dev del --all
+try "nothing is left" 0 'no devices' -- dev show
+echo "1..$n"
+exit $bad

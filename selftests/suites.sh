@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# Copyright (c) 2026 The vbe authors
+#
+# The suites of make check, sourced by selftests/run. Each prints TAP, or closes
+# with "N passed, N failed, N skipped". The long ones come first, since two run
+# at a time.
+
+SUITES=(debug-crash-split debug-crash-packed debug-fail-nth debug-kselftest
+	debug-tools debug-reload crash-split crash-packed lab static build unit reload
+	kselftest-6.1 kselftest-6.12 kselftest-7.2 tools-6.1 tools-6.12 tools-7.2)
+
+readonly CRASH_ROUNDS=${VBE_CRASH_ROUNDS:-200}
+readonly KSFT=$TOP/build/kselftest
+
+prepare_kernels() {
+	local kernel
+	$LAB/fetch || return 1
+	$LAB/build-debug-kernel || return 1
+	for kernel in 6.1 6.12 7.2 debug; do
+		$LAB/build-modules $kernel || return 1
+	done
+	make -C selftests/kselftest TOP="$TOP" O="$KSFT" KSFT_DIR="$(kernel_tree)/tools/testing/selftests"
+}
+
+kernel_tree() { $LAB/build-debug-kernel --path; }
+
+# What every VM of a suite gets.
+vm() { # NAME KERNEL TIMEOUT OPTIONS... -- COMMAND...
+	local name=$1 kernel=$2 timeout=$3
+	shift 3
+	$LAB/vm-run --kernel "$kernel" --vbe --timeout "$timeout" --out "$OUT/$name.vm" \
+		--bin build/vbe-blk/vbe-blk --bin build/vbe-ctl/vbe-ctl \
+		--bin build/examples/tiny-backend --bin mkfs.ext4 --bin e2fsck --bin fio \
+		--bin blkdiscard --bin cmp --bin dd --bin mount --bin setpriv \
+		--load "virtio_blk virtio_net virtio_console ext4" \
+		--add selftests/vm:/vm --add selftests/ctl:/ctl --add selftests/crash:/crash \
+		--add selftests/blk:/blk --add "$KSFT:/ksft" \
+		--add selftests/kselftest/run.sh:/ksft/run.sh \
+		--add tools/vbe-ctl/vbe-ctl.schema.json:/ctl/vbe-ctl.schema.json \
+		--add tools/vbe-ctl/completion/vbe-ctl:/ctl/vbe-ctl.bash "$@"
+}
+
+kselftest() { # SUITE KERNEL TIMEOUT
+	vm "$1" "$2" "$3" --env "VBE_RACE_SECONDS=${VBE_RACE_SECONDS:-5}" -- \
+		/vm/tap.sh "sh /ksft/run.sh"
+}
+suite_kselftest_6_1() { kselftest kselftest-6.1 6.1 900; }
+suite_kselftest_6_12() { kselftest kselftest-6.12 6.12 900; }
+suite_kselftest_7_2() { kselftest kselftest-7.2 7.2 900; }
+suite_debug_kselftest() { kselftest debug-kselftest debug 1800; }
+
+# The programs as a user has them, and what vbe-ctl printed against its schema.
+tools() { # SUITE KERNEL TIMEOUT
+	local rc=0
+	rm -rf "$OUT/$1.vm/json"
+	vm "$1" "$2" "$3" -- /vm/tap.sh /ctl/ctl-test.sh /ctl/completion-test.sh \
+		/vm/tiny-backend.sh /vm/trace.sh /blk/vm-blk.sh || rc=1
+	selftests/ctl/schema-check "$OUT/$1.vm/json" || rc=1
+	return $rc
+}
+suite_tools_6_1() { tools tools-6.1 6.1 600; }
+suite_tools_6_12() { tools tools-6.12 6.12 600; }
+suite_tools_7_2() { tools tools-7.2 7.2 600; }
+suite_debug_tools() { tools debug-tools debug 1200; }
+
+suite_debug_fail_nth() {
+	vm debug-fail-nth debug 1800 -- /vm/tap.sh "sh /ksft/run.sh vbe_fail_nth"
+}
+
+crash() { # NAME KERNEL RING TIMEOUT
+	vm "$1" "$2" "$4" --scratch 512M -- /vm/tap.sh "/crash/crash.sh ${CRASH_ROUNDS_NOW:-$CRASH_ROUNDS} $3"
+}
+suite_crash_split() { crash crash-split 6.12 split 1200; }
+suite_crash_packed() { crash crash-packed 6.12 packed 1200; }
+suite_debug_crash_split() { CRASH_ROUNDS_NOW=$((CRASH_ROUNDS / 2)) crash debug-crash-split debug split 2400; }
+suite_debug_crash_packed() { CRASH_ROUNDS_NOW=$((CRASH_ROUNDS / 2)) crash debug-crash-packed debug packed 2400; }
+
+suite_reload() { vm reload 6.12 600 -- /vm/tap.sh "sh /ksft/reload.sh"; }
+suite_debug_reload() { vm debug-reload debug 900 -- /vm/tap.sh "sh /ksft/reload.sh 4"; }
+
+# That the lab itself sees a warning, a splat, a leak, a panic, a time-out.
+suite_lab() { $LAB/selftest; }
+
+suite_static() { selftests/static/run "$(kernel_tree)"; }
+
+suite_build() {
+	local kernel arch n=0 bad=0
+	echo "1..7"
+	for kernel in 6.1 6.12 7.2; do
+		for arch in amd64 arm64; do
+			n=$((n + 1))
+			if $LAB/build-modules $kernel $arch > "$OUT/build-$kernel-$arch.log" 2>&1; then
+				echo "ok $n - modules for $kernel $arch: W=1, sparse, no warning"
+			else
+				bad=1
+				tail -20 "$OUT/build-$kernel-$arch.log" | sed 's/^/# /'
+				echo "not ok $n - modules for $kernel $arch"
+			fi
+		done
+	done
+	if make --no-print-directory install-user DESTDIR="$OUT/dest" PREFIX=/usr > "$OUT/install.log" 2>&1 &&
+		[ -x "$OUT/dest/usr/sbin/vbe-blk" ] && [ -e "$OUT/dest/usr/lib/libvbe.so.0" ] &&
+		[ -e "$OUT/dest/usr/share/man/man8/vbe-ctl.8" ]; then
+		echo "ok 7 - make install-user with DESTDIR"
+	else
+		bad=1
+		tail -20 "$OUT/install.log" | sed 's/^/# /'
+		echo "not ok 7 - make install-user with DESTDIR"
+	fi
+	return $bad
+}
+
+suite_unit() {
+	local rc=0
+	make --no-print-directory -C selftests/virtqueue O="$TOP/build/virtqueue" check || rc=1
+	make --no-print-directory -C selftests/blk O="$TOP/build/blk-test" check || rc=1
+	return $rc
+}
