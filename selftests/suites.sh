@@ -68,11 +68,12 @@ suite_debug_fail_nth() {
 	vm debug-fail-nth debug 1800 -- /vm/tap.sh "sh /ksft/run.sh vbe_fail_nth"
 }
 
-crash() { # NAME KERNEL RING TIMEOUT
-	vm "$1" "$2" "$4" --scratch 512M -- /vm/tap.sh "/crash/crash.sh ${CRASH_ROUNDS_NOW:-$CRASH_ROUNDS} $3"
+crash() { # NAME KERNEL RING TIMEOUT [VBE-BLK-OPTION]
+	vm "$1" "$2" "$4" --scratch 512M -- /vm/tap.sh "/crash/crash.sh ${CRASH_ROUNDS_NOW:-$CRASH_ROUNDS} $3 2 ${5:-}"
 }
 suite_crash_split() { crash crash-split 6.12 split 1200; }
-suite_crash_packed() { crash crash-packed 6.12 packed 1200; }
+# With the whole data window pinned by io_uring: what "pinned" class promises.
+suite_crash_packed() { crash crash-packed 6.12 packed 1200 --fixed-buffers; }
 suite_debug_crash_split() { CRASH_ROUNDS_NOW=$((CRASH_ROUNDS / 2)) crash debug-crash-split debug split 2400; }
 suite_debug_crash_packed() { CRASH_ROUNDS_NOW=$((CRASH_ROUNDS / 2)) crash debug-crash-packed debug packed 2400; }
 

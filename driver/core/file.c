@@ -193,23 +193,25 @@ static int vbe_config_check(struct vbe_client *c, const struct vbe_config_rw *rw
 	return 0;
 }
 
-static int vbe_config_read_locked(struct vbe_client *c, const struct vbe_config_rw *rw, u8 *buf)
+/* Copy to or from config space; dev->lock held. */
+static int vbe_config_move(struct vbe_client *c, const struct vbe_config_rw *rw, u8 *buf,
+			   bool write)
 {
 	struct vbe_device *dev = c->dev;
-	int ret;
 
-	ret = vbe_client_lock_read(c);
-	if (ret)
-		return ret;
-	if (rw->offset + rw->len > dev->config_size) {
-		ret = vbe_fail(&c->why, -EINVAL, "the range passes the end of config space");
+	if (rw->offset + rw->len > dev->config_size)
+		return vbe_fail(&c->why, -EINVAL, "the range passes the end of config space");
+	spin_lock_irq(&dev->state_lock);
+	if (write) {
+		memcpy(dev->config + rw->offset, buf, rw->len);
+		WRITE_ONCE(dev->config_generation, dev->config_generation + 1);
 	} else {
-		spin_lock_irq(&dev->state_lock);
 		memcpy(buf, dev->config + rw->offset, rw->len);
-		spin_unlock_irq(&dev->state_lock);
 	}
-	mutex_unlock(&dev->lock);
-	return ret;
+	spin_unlock_irq(&dev->state_lock);
+	if (write)
+		vbe_device_config_changed(dev);
+	return 0;
 }
 
 static int vbe_ioctl_config_read(void *ctx, void *arg, struct vbe_new_fd *nfd)
@@ -225,32 +227,14 @@ static int vbe_ioctl_config_read(void *ctx, void *arg, struct vbe_new_fd *nfd)
 	buf = kzalloc(max(rw->len, 1U), GFP_KERNEL_ACCOUNT);
 	if (!buf)
 		return vbe_fail(&c->why, -ENOMEM, "out of memory");
-	ret = vbe_config_read_locked(c, rw, buf);
+	ret = vbe_client_lock_read(c);
+	if (!ret) {
+		ret = vbe_config_move(c, rw, buf, false);
+		mutex_unlock(&c->dev->lock);
+	}
 	if (!ret && copy_to_user(u64_to_user_ptr(rw->buf), buf, rw->len))
 		ret = vbe_fail(&c->why, -EFAULT, "buf cannot be written");
 	kfree(buf);
-	return ret;
-}
-
-static int vbe_config_write_locked(struct vbe_client *c, const struct vbe_config_rw *rw,
-				   const u8 *buf)
-{
-	struct vbe_device *dev = c->dev;
-	int ret;
-
-	ret = vbe_client_lock(c);
-	if (ret)
-		return ret;
-	if (rw->offset + rw->len > dev->config_size) {
-		ret = vbe_fail(&c->why, -EINVAL, "the range passes the end of config space");
-	} else {
-		spin_lock_irq(&dev->state_lock);
-		memcpy(dev->config + rw->offset, buf, rw->len);
-		WRITE_ONCE(dev->config_generation, dev->config_generation + 1);
-		spin_unlock_irq(&dev->state_lock);
-		vbe_device_config_changed(dev);
-	}
-	mutex_unlock(&dev->lock);
 	return ret;
 }
 
@@ -267,7 +251,11 @@ static int vbe_ioctl_config_write(void *ctx, void *arg, struct vbe_new_fd *nfd)
 	buf = memdup_user(u64_to_user_ptr(rw->buf), rw->len);
 	if (IS_ERR(buf))
 		return vbe_fail(&c->why, PTR_ERR(buf), "buf cannot be read");
-	ret = vbe_config_write_locked(c, rw, buf);
+	ret = vbe_client_lock(c);
+	if (!ret) {
+		ret = vbe_config_move(c, rw, buf, true);
+		mutex_unlock(&c->dev->lock);
+	}
 	kfree(buf);
 	return ret;
 }

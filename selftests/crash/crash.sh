@@ -6,13 +6,14 @@
 # through it. The image lies on a real file system, opened O_DIRECT where that is
 # possible, so that the host's storage works on FE buffers when the kill comes.
 #
-#	crash.sh ROUNDS split|packed [QUEUES]
+#	crash.sh ROUNDS split|packed [QUEUES [VBE-BLK-OPTION]]
 #
 # fio must never see an error, a lost, a repeated or a corrupt block.
 set -u
 rounds=$1
 ring=$2
 queues=${3:-2}
+more=${4:-}
 dir=/run/crash
 image=$dir/disk.img
 size=24M
@@ -42,7 +43,7 @@ set_up() {
 start_backend() {
 	: > $dir/blk.now
 	vbe-blk --loop $image --name $name --queues "$queues" $ring_opt --queue-size 64 \
-		--serial crash > $dir/blk.now 2>&1 &
+		--serial crash ${more:+-v $more} > $dir/blk.now 2>&1 &
 	backend=$!
 }
 
@@ -130,7 +131,8 @@ done
 kill -0 $fio 2> /dev/null && fail "fio hangs after the last restart"
 wait $fio || fail "fio found an error"
 say "$kills kills, $(losses) of a serving backend, $(cat $dir/fio.runs) fio runs"
-echo "ok 1 - $rounds SIGKILLs, $ring ring, $queues queues: no I/O lost, repeated or corrupt"
+grep -q "no fixed buffers" $dir/blk.log && fail "fixed buffers were refused: $(grep -m1 "no fixed buffers" $dir/blk.log)"
+echo "ok 1 - $rounds SIGKILLs, $ring ring, $queues queues $more: no I/O lost, repeated or corrupt"
 kill -TERM $backend
 for i in $(seq 200); do
 	kill -0 $backend 2> /dev/null || break
