@@ -58,6 +58,7 @@
 /* on /dev/vbe */
 #define VBE_IOC_INFO		_IO(VBE_IOC_MAGIC, 0x00)
 #define VBE_IOC_DEV_OPEN	_IO(VBE_IOC_MAGIC, 0x01)
+#define VBE_IOC_GUEST_NEW	_IO(VBE_IOC_MAGIC, 0x02)	/* <linux/vbe_guest.h> */
 /* on every fd of vbe */
 #define VBE_IOC_ERROR_TEXT	_IO(VBE_IOC_MAGIC, 0x0f)
 /* on a device fd */
@@ -74,6 +75,12 @@
 #define VBE_IOC_MEM_QUERY	_IO(VBE_IOC_MAGIC, 0x1a)
 #define VBE_IOC_MEM_COPY	_IO(VBE_IOC_MAGIC, 0x1b)
 #define VBE_IOC_MEM_FD		_IO(VBE_IOC_MAGIC, 0x1c)
+#define VBE_IOC_QUEUE_KICK_FD	_IO(VBE_IOC_MAGIC, 0x1d)
+/* on a device fd, transport "raw" only */
+#define VBE_IOC_RAW_REGION	_IO(VBE_IOC_MAGIC, 0x20)
+#define VBE_IOC_RAW_MATCH	_IO(VBE_IOC_MAGIC, 0x21)
+#define VBE_IOC_RAW_IRQ		_IO(VBE_IOC_MAGIC, 0x22)
+/* on a guest fd, see <linux/vbe_guest.h>: 0x40 to 0x4f */
 
 /**
  * enum vbe_dev_state - where a device is in its life
@@ -122,6 +129,18 @@ enum vbe_mem_class {
 };
 
 /**
+ * enum vbe_space - what an address of a trapped access is an address of
+ * @VBE_SPACE_MMIO: FE physical memory
+ * @VBE_SPACE_PIO: x86 I/O ports
+ * @VBE_SPACE_PCI: PCI configuration: PCI address << 12 | offset
+ */
+enum vbe_space {
+	VBE_SPACE_MMIO,
+	VBE_SPACE_PIO,
+	VBE_SPACE_PCI,
+};
+
+/**
  * enum vbe_event_type - what an event record tells
  * @VBE_EVENT_LOST: the event queue was full; @data[0] records were dropped.
  *	Read DEV_INFO and QUEUE_INFO again.
@@ -145,6 +164,15 @@ enum vbe_mem_class {
  * @VBE_EVENT_GONE: the device was deleted or its guest has died
  * @VBE_EVENT_RESIZE: the administrator asks the backend to look at the size of
  *	what it serves again (vbe-ctl dev set NAME resize)
+ * @VBE_EVENT_QUEUE_STOP: the FE stops queue @queue, others go on (virtio 1.3, 2.6.1).
+ *	Held: finish what was taken from it, take no more, then COMPLETE with
+ *	where it ended in @data. Unanswered for the reset time-out, it is as with
+ *	VBE_EVENT_RESET. Sent only with VBE_SETUP_F_QUEUE_STOP
+ * @VBE_EVENT_KICK_FD: the FE replaced the eventfd of queue @queue: ask
+ *	QUEUE_KICK_FD again. Until then kicks come to the old one all the same
+ * @VBE_EVENT_ACCESS: transport "raw": the FE accessed a region. @data[0]: offset in
+ *	it; @data[1]: region index << 32 | bytes << 8 | 1 for a store; @data[2]: what
+ *	is stored. Held, several at once: COMPLETE with what is loaded in @data
  */
 enum vbe_event_type {
 	VBE_EVENT_LOST = 1,
@@ -158,6 +186,9 @@ enum vbe_event_type {
 	VBE_EVENT_OFFLINE = 9,
 	VBE_EVENT_GONE = 10,
 	VBE_EVENT_RESIZE = 11,
+	VBE_EVENT_QUEUE_STOP = 12,
+	VBE_EVENT_KICK_FD = 13,
+	VBE_EVENT_ACCESS = 14,
 };
 
 #define VBE_NO_QUEUE	0xffffffffU
@@ -219,7 +250,9 @@ struct vbe_info {
  * One backend at a time. Where the last backend was killed while the host's
  * storage still wrote to FE buffers on its behalf, the call waits for that to
  * end (interruptible, at most the device's reset time-out, then EBUSY): no
- * stale write may reach a buffer that the FE has reused.
+ * stale write may reach a buffer that the FE has reused. Pages of a VMM's files may be
+ * pinned for good by somebody else, so after that time they are not waited for any
+ * more, and no reason for EBUSY.
  *
  * Errors: ENOENT no such device; EACCES neither its owner nor CAP_SYS_ADMIN;
  * EBUSY it has a backend; ENODEV it is being deleted.
@@ -301,11 +334,14 @@ struct vbe_dev_info {
 };
 
 #define VBE_SETUP_F_ASK_FEATURES	(1U << 0)
+#define VBE_SETUP_F_QUEUE_STOP		(1U << 1)
 
 /**
  * struct vbe_dev_setup - VBE_IOC_DEV_SETUP: describe the virtio device
  * @size: sizeof(struct vbe_dev_setup)
- * @flags: VBE_SETUP_F_ASK_FEATURES: send VBE_EVENT_FEATURES before FEATURES_OK
+ * @flags: VBE_SETUP_F_ASK_FEATURES: send VBE_EVENT_FEATURES before FEATURES_OK.
+ *	VBE_SETUP_F_QUEUE_STOP: the backend answers VBE_EVENT_QUEUE_STOP; drivers may
+ *	then reset single queues (VIRTIO_F_RING_RESET, where the transport has it)
  * @virtio_id: virtio device id (2 is block); not 0
  * @vendor_id: virtio vendor id, 0 for the default
  * @features: what the device offers. VIRTIO_F_VERSION_1 is a must; bits that
@@ -321,6 +357,9 @@ struct vbe_dev_info {
  *
  * An opener without CAP_SYS_ADMIN sets up only a device whose virtio id the
  * administrator fixed (EACCES): on the loop, the FE is this very kernel.
+ *
+ * On transport "raw" nothing is virtio: @virtio_id, @vendor_id, @features, @n_queues,
+ * @config_size and @inflight_size are zero.
  *
  * In state LOST the device keeps what was negotiated: id, number and sizes of
  * queues and in-flight size must be as before, and @features must contain what
@@ -376,6 +415,11 @@ struct vbe_config_rw {
 #define VBE_QUEUE_F_ENABLED	(1U << 0)
 #define VBE_QUEUE_F_HAS_KICK	(1U << 1)
 #define VBE_QUEUE_F_HAS_CALL	(1U << 2)
+/*
+ * Kicks come from the FE to the backend's eventfd without passing vbe: they are not
+ * counted.
+ */
+#define VBE_QUEUE_F_DIRECT_KICK	(1U << 3)
 
 /**
  * struct vbe_queue_info - VBE_IOC_QUEUE_INFO: a queue as the driver set it up
@@ -384,7 +428,9 @@ struct vbe_config_rw {
  * @flags: out: VBE_QUEUE_F_*
  * @max_size: out: the most entries
  * @num: out: entries that the driver chose
- * @__reserved: zero
+ * @base: out: where to begin, unless the in-flight area says otherwise. Low 16 bits:
+ *	next available index; packed rings: with its wrap counter as bit 15, and the
+ *	next used index in the high 16 bits likewise
  * @desc: out: FE address of the descriptor area
  * @driver: out: FE address of the driver area
  * @device: out: FE address of the device area
@@ -395,7 +441,7 @@ struct vbe_queue_info {
 	__u32 flags;
 	__u32 max_size;
 	__u32 num;
-	__u32 __reserved;
+	__u32 base;
 	__aligned_u64 desc;
 	__aligned_u64 driver;
 	__aligned_u64 device;
@@ -433,15 +479,37 @@ struct vbe_queue_fds {
  */
 
 /**
+ * struct vbe_queue_kick_fd - VBE_IOC_QUEUE_KICK_FD: wait on the FE's own eventfd
+ * @size: sizeof(struct vbe_queue_kick_fd)
+ * @index: queue
+ * @out_fd: out: the eventfd that the FE signals on kicks (close-on-exec)
+ * @__reserved: zero
+ *
+ * Where the FE's side brings an eventfd (KVM_IOEVENTFD, vhost-user), this attaches it as
+ * the queue's kick eventfd, as QUEUE_SET_FDS does with one of the backend's, and
+ * nothing of vbe runs on a kick any more. What is pending stays pending. ENOENT where
+ * it brings none: then use QUEUE_SET_FDS. Either works everywhere; this is faster.
+ */
+struct vbe_queue_kick_fd {
+	__u32 size;
+	__u32 index;
+	__s32 out_fd;
+	__u32 __reserved;
+};
+
+/**
  * struct vbe_complete - VBE_IOC_COMPLETE: answer a held event
  * @size: sizeof(struct vbe_complete)
  * @result: 0: accepted, or done; for VBE_EVENT_FEATURES anything else refuses
  * @cookie: from the event. ENOENT when it is not waiting (any more)
+ * @data: VBE_EVENT_ACCESS: what is loaded. VBE_EVENT_QUEUE_STOP: where the queue
+ *	ended, as &struct vbe_queue_info.base. Else 0
  */
 struct vbe_complete {
 	__u32 size;
 	__u32 result;
 	__aligned_u64 cookie;
+	__aligned_u64 data;
 };
 
 #define VBE_WINDOW_F_READONLY	(1U << 0)
@@ -519,6 +587,104 @@ struct vbe_mem_fd {
 	__u32 size;
 	__u32 flags;
 	__s32 out_fd;
+	__u32 __reserved;
+};
+
+/* ---- transport "raw": emulators that are not virtio ------------------------------- */
+
+#define VBE_RAW_MAX_REGIONS	16
+#define VBE_RAW_MAX_MATCHES	64
+#define VBE_RAW_MAX_IRQS	64
+
+/**
+ * struct vbe_raw_region - VBE_IOC_RAW_REGION: claim a range of addresses
+ * @size: sizeof(struct vbe_raw_region)
+ * @index: 0..VBE_RAW_MAX_REGIONS - 1; replaces what it was before
+ * @space: &enum vbe_space
+ * @flags: 0
+ * @base: first address
+ * @len: bytes; 0 gives the region up
+ *
+ * May be called at any time: a PCI BAR moves so. The device's own PCI configuration
+ * space, if it was added with one, is no region of the backend's making: it is index
+ * VBE_RAW_MAX_REGIONS in events and matches.
+ * Errors: EEXIST overlaps another region of the guest; EINVAL wraps, or passes the end
+ * of the space; EOPNOTSUPP the hypervisor cannot trap there.
+ */
+struct vbe_raw_region {
+	__u32 size;
+	__u32 index;
+	__u32 space;
+	__u32 flags;
+	__aligned_u64 base;
+	__aligned_u64 len;
+};
+
+#define VBE_RAW_MATCH_F_DATA	(1U << 0)
+#define VBE_RAW_MATCH_F_DEASSIGN (1U << 1)
+
+/**
+ * struct vbe_raw_match - VBE_IOC_RAW_MATCH: a store that signals an eventfd
+ * @size: sizeof(struct vbe_raw_match)
+ * @flags: VBE_RAW_MATCH_F_DATA: only stores of @data. VBE_RAW_MATCH_F_DEASSIGN: take
+ *	back the match with the same region, offset, len, flags and data (ENOENT)
+ * @region: region index
+ * @fd: eventfd to signal; -1 with DEASSIGN
+ * @offset: in the region
+ * @len: bytes of the store; 0: any
+ * @__reserved: zero
+ * @data: see @flags
+ *
+ * A matching store is answered in the kernel and is no event. A store at a matched
+ * offset whose data does not match is an event like any other.
+ * Errors: EEXIST the same match is there, or one with the same place and no data;
+ * ENOSPC too many.
+ */
+struct vbe_raw_match {
+	__u32 size;
+	__u32 flags;
+	__u32 region;
+	__s32 fd;
+	__aligned_u64 offset;
+	__u32 len;
+	__u32 __reserved;
+	__aligned_u64 data;
+};
+
+/**
+ * enum vbe_raw_irq_type - how an emulator interrupts
+ * @VBE_RAW_IRQ_EDGE: a write to the eventfd pulses the wired line
+ * @VBE_RAW_IRQ_LEVEL: a write to the eventfd raises the wired line; the guest's EOI
+ *	lowers it and signals @resample_fd: write again if it is still to be high
+ * @VBE_RAW_IRQ_MSI: a write to the eventfd sends one message
+ */
+enum vbe_raw_irq_type {
+	VBE_RAW_IRQ_EDGE,
+	VBE_RAW_IRQ_LEVEL,
+	VBE_RAW_IRQ_MSI,
+};
+
+/**
+ * struct vbe_raw_irq - VBE_IOC_RAW_IRQ: an interrupt by eventfd
+ * @size: sizeof(struct vbe_raw_irq)
+ * @index: 0..VBE_RAW_MAX_IRQS - 1; replaces what it was before, keeping what is pending
+ * @type: &enum vbe_raw_irq_type
+ * @flags: 0
+ * @fd: eventfd whose writes interrupt; -1 takes it back
+ * @resample_fd: VBE_RAW_IRQ_LEVEL: eventfd that is signalled on EOI; else -1
+ * @msi_addr: VBE_RAW_IRQ_MSI: address; else 0
+ * @msi_data: VBE_RAW_IRQ_MSI: message; else 0
+ * @__reserved: zero
+ */
+struct vbe_raw_irq {
+	__u32 size;
+	__u32 index;
+	__u32 type;
+	__u32 flags;
+	__s32 fd;
+	__s32 resample_fd;
+	__aligned_u64 msi_addr;
+	__u32 msi_data;
 	__u32 __reserved;
 };
 
