@@ -11,8 +11,12 @@
 #define VBE_COMPAT_H
 
 #include <linux/eventfd.h>
+#include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/version.h>
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
+#include <linux/pfn_t.h>
+#endif
 #include <linux/virtio_config.h>
 #include <linux/wait.h>
 #include <net/genetlink.h>
@@ -76,6 +80,27 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 	vma->vm_flags &= ~flags;
 }
 #endif
+
+/* Files may prepare a mapping instead of making it since 6.16. */
+static inline bool vbe_file_can_mmap(struct file *file)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
+	return can_mmap_file(file);
+#else
+	return file->f_op->mmap;
+#endif
+}
+
+/* A page frame number was a struct until 6.17. */
+static inline vm_fault_t vbe_insert_mixed(struct vm_area_struct *vma, unsigned long va,
+					  unsigned long pfn)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
+	return vmf_insert_mixed(vma, va, pfn);
+#else
+	return vmf_insert_mixed(vma, va, pfn_to_pfn_t(pfn));
+#endif
+}
 
 /* ---- virtio ------------------------------------------------------------- */
 

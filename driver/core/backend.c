@@ -14,6 +14,9 @@
  *    I/O holds page references, so it can be *seen*: no next backend attaches
  *    before they have gone, and then the provider repairs what a late write may
  *    have spoilt. Else a write of the dead could overtake one of the living.
+ *    Where the pages are a file's, others may hold them as well, and for good (a VMM
+ *    that passes hardware through): the dead's share cannot be told from theirs, so
+ *    for those pages the wait just ends with the reset time-out.
  */
 #include <linux/delay.h>
 #include <linux/sched/signal.h>
@@ -28,7 +31,7 @@
 
 /* ---- attach and detach ------------------------------------------------------- */
 
-static int vbe_backend_try_attach(struct vbe_device *dev, struct vbe_client *c,
+static int vbe_backend_try_attach(struct vbe_device *dev, struct vbe_client *c, bool late,
 				  struct vbe_why *why)
 {
 	lockdep_assert_held(&dev->lock);
@@ -38,11 +41,13 @@ static int vbe_backend_try_attach(struct vbe_device *dev, struct vbe_client *c,
 		return vbe_fail(why, -EBUSY, "the device has a backend already");
 	if (dev->state == VBE_DEV_OFFLINING)
 		return vbe_fail(why, -EBUSY, "the device is being taken away from its front-end");
-	if (dev->resetting || vbe_device_mem_busy(dev))
+	if (dev->resetting || vbe_device_mem_busy(dev, late))
 		return -EAGAIN;
 	if (dev->provider->mem_clean)
 		dev->provider->mem_clean(dev);
 	dev->client = c;
+	if (dev->provider->state_changed)
+		dev->provider->state_changed(dev);
 	return 0;
 }
 
@@ -61,17 +66,19 @@ int vbe_backend_attach(struct vbe_device *dev, struct vbe_client *c, bool nowait
 {
 	unsigned long end = jiffies + msecs_to_jiffies(READ_ONCE(dev->params.reset_timeout_ms));
 	unsigned int pause;
+	bool late;
 	int ret;
 
 	for (pause = 1;; pause = min(2 * pause, 50U)) {
+		late = !nowait && time_after(jiffies, end);
 		mutex_lock(&dev->lock);
-		ret = vbe_backend_try_attach(dev, c, why);
+		ret = vbe_backend_try_attach(dev, c, late, why);
 		if (!ret)
 			vbe_nl_notify(dev, VBE_NL_ATTACH);
 		mutex_unlock(&dev->lock);
 		if (ret != -EAGAIN)
 			return ret;
-		if (nowait || time_after(jiffies, end))
+		if (nowait || late)
 			return vbe_fail(why, -EBUSY,
 					"I/O of the previous backend is still in flight, or a reset is");
 		if (msleep_interruptible(pause))
@@ -135,6 +142,10 @@ static void vbe_backend_end(struct vbe_device *dev, struct vbe_client *c)
 		return;
 	dev->client = NULL;
 	vbe_backend_unhook(dev);
+	if (dev->transport->backend_gone)
+		dev->transport->backend_gone(dev);
+	if (dev->provider->state_changed)
+		dev->provider->state_changed(dev);
 	if (dev->state != VBE_DEV_ONLINE)
 		vbe_nl_notify(dev, VBE_NL_DETACH);
 	if (dev->state != VBE_DEV_DEAD && dev->provider->mem_suspect)
@@ -243,15 +254,18 @@ static void vbe_setup_free_queues(struct vbe_device *dev)
 		return;
 	WRITE_ONCE(dev->queues, NULL);
 	synchronize_rcu();
-	for (i = 0; i < dev->n_queues; i++)
+	for (i = 0; i < dev->n_queues; i++) {
+		/* No backend is attached any more, or its device is: nothing signals. */
+		vbe_queue_set_fe_kick(&queues[i], NULL);
 		cancel_work_sync(&queues[i].kick_work);
+	}
 	dev->n_queues = 0;
 	kvfree(queues);
 }
 
 /**
  * vbe_setup_free() - forget what a backend described
- * @dev: device; hidden, and with no client, or its last reference going
+ * @dev: device; hidden, and with no client that is set up; its lock held
  */
 void vbe_setup_free(struct vbe_device *dev)
 {
@@ -262,6 +276,10 @@ void vbe_setup_free(struct vbe_device *dev)
 		pages = dev->inflight.pages;
 		dev->inflight.pages = NULL;
 		up_write(&dev->mem_sem);
+		/* One that has not been set up yet may have mapped it, without references. */
+		if (dev->client)
+			vbe_window_zap(dev->client, &dev->inflight, dev->inflight.fe_addr,
+				       dev->inflight.len);
 		vbe_pages_free(pages, dev->inflight.len >> PAGE_SHIFT);
 	}
 	vbe_setup_free_queues(dev);
@@ -271,12 +289,22 @@ void vbe_setup_free(struct vbe_device *dev)
 	dev->inflight_size = 0;
 	dev->virtio_id = 0;
 	dev->features = 0;
+	dev->resume = false;
 	dev->setup_policy = dev->params.loss_policy;
 }
 
-static int vbe_setup_check(const struct vbe_dev_setup *a, struct vbe_why *why)
+/* On a transport where nothing is virtio. */
+static int vbe_setup_check_plain(const struct vbe_dev_setup *a, struct vbe_why *why)
 {
-	if (a->flags & ~VBE_SETUP_F_ASK_FEATURES)
+	if (a->flags || a->virtio_id || a->vendor_id || a->features || a->n_queues ||
+	    a->config_size || a->inflight_size)
+		return vbe_fail(why, -EINVAL, "this transport is not virtio: no id, no features, no queues, no config space");
+	return 0;
+}
+
+static int vbe_setup_check_virtio(const struct vbe_dev_setup *a, struct vbe_why *why)
+{
+	if (a->flags & ~(VBE_SETUP_F_ASK_FEATURES | VBE_SETUP_F_QUEUE_STOP))
 		return vbe_fail(why, -EINVAL, "unknown flags");
 	if (!a->virtio_id || a->virtio_id > 0xffff)
 		return vbe_fail(why, -EINVAL, "virtio_id must be 1 to 65535");
@@ -288,11 +316,18 @@ static int vbe_setup_check(const struct vbe_dev_setup *a, struct vbe_why *why)
 		return vbe_fail(why, -EINVAL, "config_size must be at most 4096");
 	if (a->inflight_size > VBE_MAX_INFLIGHT)
 		return vbe_fail(why, -EINVAL, "inflight_size must be at most 8 MiB");
-	if (a->loss_policy > VBE_LOSS_FAIL && a->loss_policy != VBE_LOSS_DEFAULT)
-		return vbe_fail(why, -EINVAL, "unknown loss policy");
 	if (a->n_queues * PAGE_ALIGN(a->inflight_size) > VBE_INFLIGHT_TOTAL)
 		return vbe_fail(why, -EINVAL, "the in-flight areas of all queues pass 64 MiB");
 	return 0;
+}
+
+static int vbe_setup_check(struct vbe_device *dev, const struct vbe_dev_setup *a,
+			   struct vbe_why *why)
+{
+	if (a->loss_policy > VBE_LOSS_FAIL && a->loss_policy != VBE_LOSS_DEFAULT)
+		return vbe_fail(why, -EINVAL, "unknown loss policy");
+	return dev->transport->not_virtio ? vbe_setup_check_plain(a, why) :
+					    vbe_setup_check_virtio(a, why);
 }
 
 static int vbe_setup_fetch(struct vbe_setup *s, struct vbe_why *why)
@@ -342,9 +377,14 @@ static int vbe_setup_alloc(struct vbe_setup *s, struct vbe_device *dev, struct v
 	return 0;
 }
 
-static u64 vbe_setup_features(struct vbe_device *dev, u64 features)
+static u64 vbe_setup_features(struct vbe_device *dev, const struct vbe_dev_setup *a)
 {
-	return (features & ~dev->transport->features_owned) | dev->provider->features_required;
+	u64 features = (a->features & ~dev->transport->features_owned) |
+		       dev->provider->features_required;
+
+	if (a->flags & VBE_SETUP_F_QUEUE_STOP)
+		features |= dev->transport->features_queue_stop;
+	return features;
 }
 
 /* A first description: nothing of the FE exists yet. */
@@ -355,7 +395,7 @@ static void vbe_setup_apply(struct vbe_device *dev, struct vbe_setup *s)
 	dev->virtio_id = a->virtio_id;
 	dev->vendor_id = a->vendor_id;
 	dev->setup_flags = a->flags;
-	dev->features = vbe_setup_features(dev, a->features);
+	dev->features = vbe_setup_features(dev, a);
 	dev->config = s->config;
 	dev->config_size = a->config_size;
 	dev->inflight_size = s->inflight_size;
@@ -394,7 +434,7 @@ static int vbe_setup_compatible(struct vbe_device *dev, struct vbe_setup *s, str
 	if (s->inflight_size != dev->inflight_size)
 		return vbe_fail(why, -EINVAL,
 				"inflight_size differs from the area that the last backend left");
-	if (dev->driver_features & ~vbe_setup_features(dev, a->features))
+	if (dev->driver_features & ~vbe_setup_features(dev, a))
 		return vbe_fail(why, -EINVAL, "a feature that the driver took is not offered");
 	return 0;
 }
@@ -405,7 +445,7 @@ static void vbe_setup_reapply(struct vbe_device *dev, struct vbe_setup *s)
 	u8 *config = s->config;
 
 	dev->setup_flags = s->arg->flags;
-	dev->features = vbe_setup_features(dev, s->arg->features);
+	dev->features = vbe_setup_features(dev, s->arg);
 	spin_lock_irq(&dev->state_lock);
 	if (memcmp(dev->config, config, dev->config_size)) {
 		swap(dev->config, config);
@@ -429,7 +469,7 @@ int vbe_backend_setup(struct vbe_client *c, const struct vbe_dev_setup *a)
 	struct vbe_device *dev = c->dev;
 	int ret;
 
-	ret = vbe_setup_check(a, &c->why);
+	ret = vbe_setup_check(dev, a, &c->why);
 	if (!ret)
 		ret = vbe_setup_fetch(&s, &c->why);
 	if (ret)
@@ -440,7 +480,7 @@ int vbe_backend_setup(struct vbe_client *c, const struct vbe_dev_setup *a)
 		ret = vbe_fail(&c->why, -ENODEV, "the device is gone, or being deleted");
 	else if (c->setup_done)
 		ret = vbe_fail(&c->why, -EINVAL, "the device is set up already");
-	else if (!dev->params.virtio_id && !c->admin)
+	else if (!dev->params.virtio_id && !c->admin && !dev->provider->any_type)
 		ret = vbe_fail(&c->why, -EACCES,
 			       "an unprivileged owner serves only a device whose virtio id the administrator fixed (dev add --type)");
 	else if (dev->params.virtio_id && dev->params.virtio_id != a->virtio_id)
@@ -479,6 +519,8 @@ static int vbe_backend_show(struct vbe_client *c)
 		WRITE_ONCE(dev->visible, false);
 		return vbe_fail(&c->why, ret, "the provider could not show the device");
 	}
+	/* Not before it is certain: nobody waits for who came in when it is not. */
+	WRITE_ONCE(dev->leaving, false);
 	vbe_device_set_state(dev, VBE_DEV_ONLINE);
 	return 0;
 }
@@ -531,6 +573,9 @@ int vbe_backend_offline(struct vbe_client *c)
 		ret = vbe_fail(&c->why, -ENODEV, "the device is gone");
 	else if (dev->state != VBE_DEV_ONLINE)
 		ret = vbe_fail(&c->why, -EINVAL, "the device is not online");
+	else if (dev->provider->fe_stays && dev->status)
+		ret = vbe_fail(&c->why, -EOPNOTSUPP,
+			       "a driver in a guest uses the device, and cannot be made to leave: close, and the next backend goes on");
 	if (!ret) {
 		vbe_device_set_state(dev, VBE_DEV_OFFLINING);
 		dev->provider->hide(dev, false);

@@ -4,25 +4,10 @@
  *
  * Copyright (c) 2026 The vbe authors
  *
- * Life of a call eventfd:
- *
- *  assign	under dev->lock: take the eventfd, poll it, and hook our entry into
- *		its wait queue from within that poll. A count that is pending
- *		already injects. The file is held until all this is over.
- *  write	vbe_call_wakeup() runs in the writer, inside wqh->lock with
- *		interrupts off. It consumes the count and injects. We are the first
- *		waiter and exclusive, so nobody else eats the event.
- *  HUP		the last fd was closed. The same callback may not free what its
- *		caller walks, so it takes a reference and queues work, which detaches
- *		under dev->lock if nobody has by then. Deleting a device unhooks its
- *		calls, then flushes that work, so the device outlives it.
- *  deassign	under dev->lock. Removing the wait entry takes wqh->lock: when it
- *		returns no callback runs, and none will. Clearing vbe_call.q there
- *		makes one winner between HUP work and deassign.
- *
- * The callback holds wqh->lock, so it must not enter the FE's driver: that kicks
- * under locks which it would also need here, and the kick takes the lock of an
- * eventfd (the same one, if a hostile backend so chooses). Hence "nested".
+ * A call eventfd is a hook (hook.c), kept under dev->lock. Its function runs inside
+ * the eventfd's wake-up, so it must not enter the FE's driver: that kicks under locks
+ * which it would also need here, and the kick takes the lock of an eventfd (the same
+ * one, if a hostile backend so chooses). Hence "nested".
  */
 #include <linux/file.h>
 #include <linux/nospec.h>
@@ -73,84 +58,30 @@ void vbe_device_config_changed(struct vbe_device *dev)
 	rcu_read_unlock();
 }
 
-static void vbe_call_put(struct vbe_call *call)
+static void vbe_call_written(struct vbe_hook *hook, u64 count, bool nested)
 {
-	if (refcount_dec_and_test(&call->ref))
-		kfree(call);
+	struct vbe_queue *q = hook->arg;
+
+	if (count > 1)
+		atomic64_add(count - 1, &q->stats.coalesced);
+	vbe_queue_call(q, nested);
 }
 
-static void vbe_call_detach(struct vbe_call *call)
+/* The device outlives this: its work queue is flushed before it goes. */
+static void vbe_call_gone(struct vbe_hook *hook)
 {
-	u64 cnt;
-
-	lockdep_assert_held(&call->dev->lock);
-	call->q->call = NULL;
-	eventfd_ctx_remove_wait_queue(call->ctx, &call->wait, &cnt);
-	eventfd_ctx_put(call->ctx);
-	/* The queue may be freed from now on; HUP work looks for this. */
-	call->q = NULL;
-	vbe_call_put(call);
-}
-
-static void vbe_call_hup_work(struct work_struct *work)
-{
-	struct vbe_call *call = container_of(work, struct vbe_call, hup);
-	struct vbe_device *dev = call->dev;
+	struct vbe_device *dev = hook->owner;
 
 	mutex_lock(&dev->lock);
-	if (call->q)
-		vbe_call_detach(call);
+	if (!hook->freed)
+		vbe_queue_drop_call(hook->arg);
 	mutex_unlock(&dev->lock);
-	vbe_call_put(call);
 }
 
-/* Under wqh->lock, interrupts off. */
-static int vbe_call_wakeup(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
-{
-	struct vbe_call *call = container_of(wait, struct vbe_call, wait);
-	__poll_t flags = key_to_poll(key);
-	struct vbe_queue *q = call->q;
-	u64 cnt;
-
-	if (flags & EPOLLIN) {
-		eventfd_ctx_do_read(call->ctx, &cnt);
-		if (cnt > 1)
-			atomic64_add(cnt - 1, &q->stats.coalesced);
-		vbe_queue_call(q, true);
-	}
-	if (flags & EPOLLHUP) {
-		refcount_inc(&call->ref);
-		/* Queued before: that one holds its own reference. */
-		if (!queue_work(call->dev->wq, &call->hup))
-			refcount_dec(&call->ref);
-	}
-	/* As first exclusive waiter, eat only what is meant for us. */
-	return flags & EPOLLIN ? 1 : 0;
-}
-
-static void vbe_call_hook(struct file *file, wait_queue_head_t *wqh, poll_table *pt)
-{
-	struct vbe_call *call = container_of(pt, struct vbe_call, pt);
-
-	call->wqh = wqh;
-	call->error = vbe_add_wait_queue_exclusive_first(wqh, &call->wait);
-}
-
-static struct vbe_call *vbe_call_alloc(struct vbe_queue *q)
-{
-	/* Under dev->lock, which a reset needs: do not wait for I/O. */
-	struct vbe_call *call = kzalloc(sizeof(*call), GFP_NOIO | __GFP_ACCOUNT);
-
-	if (!call)
-		return NULL;
-	call->q = q;
-	call->dev = q->dev;
-	refcount_set(&call->ref, 1);
-	INIT_WORK(&call->hup, vbe_call_hup_work);
-	init_waitqueue_func_entry(&call->wait, vbe_call_wakeup);
-	init_poll_funcptr(&call->pt, vbe_call_hook);
-	return call;
-}
+static const struct vbe_hook_ops vbe_call_ops = {
+	.fn = vbe_call_written,
+	.gone = vbe_call_gone,
+};
 
 /* Two calls on one eventfd would eat each other's events. */
 static bool vbe_call_elsewhere(struct vbe_queue *q, struct eventfd_ctx *ctx)
@@ -165,48 +96,28 @@ static bool vbe_call_elsewhere(struct vbe_queue *q, struct eventfd_ctx *ctx)
 	return false;
 }
 
-/* Fails only before the old call is touched. */
-static int vbe_call_hook_up(struct vbe_call *call, struct file *file, __poll_t *events)
-{
-	struct vbe_queue *q = call->q;
-
-	if (vbe_call_elsewhere(q, call->ctx))
-		return -EBUSY;
-	/* An eventfd has one first waiter: ours, if it is the same again. */
-	if (q->call && q->call->ctx == call->ctx)
-		vbe_queue_drop_call(q);
-	*events = vfs_poll(file, &call->pt);
-	return call->error;
-}
-
 static int vbe_call_assign(struct vbe_queue *q, struct file *file, struct vbe_why *why)
 {
-	struct vbe_call *call = vbe_call_alloc(q);
-	__poll_t events = 0;
+	struct eventfd_ctx *ctx = eventfd_ctx_fileget(file);
+	struct vbe_hook *call;
 
-	if (!call)
-		return vbe_fail(why, -ENOMEM, "out of memory");
-	call->ctx = eventfd_ctx_fileget(file);
-	if (IS_ERR(call->ctx)) {
-		kfree(call);
+	if (IS_ERR(ctx))
 		return vbe_fail(why, -EINVAL, "call_fd is not an eventfd");
-	}
-	if (vbe_call_hook_up(call, file, &events)) {
-		eventfd_ctx_put(call->ctx);
-		kfree(call);
+	/* Ours to compare only: the file keeps it. */
+	eventfd_ctx_put(ctx);
+	if (vbe_call_elsewhere(q, ctx))
 		return vbe_fail(why, -EBUSY, "call_fd serves another queue already");
-	}
+	/* An eventfd has one first waiter: ours, if it is the same again. */
+	if (q->call && q->call->ctx == ctx)
+		vbe_queue_drop_call(q);
+	call = vbe_hook_new(&vbe_call_ops, file, q->dev->wq, q->dev, q);
+	if (PTR_ERR_OR_ZERO(call) == -EBUSY)
+		return vbe_fail(why, -EBUSY, "call_fd serves another queue already");
+	if (IS_ERR(call))
+		return vbe_fail(why, PTR_ERR(call), "out of memory");
 	vbe_queue_drop_call(q);
-	/* HUP work waits for dev->lock, so it finds this published. */
+	/* Work for its closing waits for dev->lock, so it finds this published. */
 	q->call = call;
-	if (events & EPOLLIN) {
-		u64 cnt;
-
-		spin_lock_irq(&call->wqh->lock);
-		eventfd_ctx_do_read(call->ctx, &cnt);
-		spin_unlock_irq(&call->wqh->lock);
-		vbe_queue_call(q, false);
-	}
 	return 0;
 }
 
@@ -220,7 +131,8 @@ void vbe_queue_drop_call(struct vbe_queue *q)
 {
 	lockdep_assert_held(&q->dev->lock);
 	if (q->call)
-		vbe_call_detach(q->call);
+		vbe_hook_free(q->call);
+	q->call = NULL;
 }
 
 /**

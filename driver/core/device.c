@@ -30,7 +30,11 @@ static DEFINE_XARRAY_ALLOC1(vbe_registry);
 static u32 vbe_next_id = 1;
 static unsigned int vbe_n_devices;
 
-static bool vbe_name_valid(const char *name)
+/**
+ * vbe_name_valid() - may a device or a guest have this name?
+ * @name: name
+ */
+bool vbe_name_valid(const char *name)
 {
 	const char *p;
 
@@ -97,9 +101,14 @@ static void vbe_device_release(struct kref *ref)
 {
 	struct vbe_device *dev = container_of(ref, struct vbe_device, ref);
 
+	/* Nobody else is left; for lockdep. */
+	mutex_lock(&dev->lock);
 	vbe_setup_free(dev);
+	mutex_unlock(&dev->lock);
 	if (dev->wq)
 		destroy_workqueue(dev->wq);
+	if (dev->guest)
+		vbe_guest_put(dev->guest);
 	kfree(dev);
 }
 
@@ -112,6 +121,20 @@ static void vbe_device_release(struct kref *ref)
 void vbe_device_put(struct vbe_device *dev)
 {
 	kref_put(&dev->ref, vbe_device_release);
+}
+EXPORT_SYMBOL_GPL(vbe_device_put);
+
+/**
+ * vbe_device_guest() - the guest that a device belongs to, for show
+ * @dev: device
+ *
+ * Return: its name; empty where the provider has none.
+ */
+const char *vbe_device_guest(const struct vbe_device *dev)
+{
+	if (dev->guest)
+		return dev->guest->name;
+	return dev->provider->guest ?: "";
 }
 
 /**
@@ -127,6 +150,8 @@ void vbe_device_set_state(struct vbe_device *dev, enum vbe_dev_state state)
 	dev->state = state;
 	trace_vbe_state(dev, state);
 	vbe_nl_notify(dev, VBE_NL_STATE);
+	if (dev->provider->state_changed)
+		dev->provider->state_changed(dev);
 }
 
 /**
@@ -164,6 +189,7 @@ static struct vbe_device *vbe_device_alloc(const struct vbe_dev_params *p)
 	strscpy(dev->name, p->name, sizeof(dev->name));
 	dev->params = *p;
 	dev->setup_policy = p->loss_policy;
+	dev->leaving = true;
 	mutex_init(&dev->fe_lock);
 	mutex_init(&dev->lock);
 	init_rwsem(&dev->mem_sem);
@@ -238,6 +264,18 @@ static void vbe_registry_remove(struct vbe_device *dev)
 	mutex_unlock(&vbe_registry_lock);
 }
 
+static bool vbe_provider_brings(const struct vbe_provider_ops *ops, const char *transport)
+{
+	const char * const *name;
+
+	if (!ops->transports)
+		return !strcmp(transport, ops->default_transport);
+	for (name = ops->transports; *name; name++)
+		if (!strcmp(*name, transport))
+			return true;
+	return false;
+}
+
 static int vbe_device_bind(struct vbe_device *dev, struct netlink_ext_ack *extack)
 {
 	const struct vbe_dev_params *p = &dev->params;
@@ -255,7 +293,7 @@ static int vbe_device_bind(struct vbe_device *dev, struct netlink_ext_ack *extac
 		NL_SET_ERR_MSG(extack, "no such transport");
 		return -ENOENT;
 	}
-	if (strcmp(transport, dev->provider->default_transport)) {
+	if (!vbe_provider_brings(dev->provider, transport)) {
 		NL_SET_ERR_MSG(extack, "this provider cannot use that transport");
 		return -EOPNOTSUPP;
 	}
@@ -319,6 +357,10 @@ int vbe_device_create(const struct vbe_dev_params *p, struct netlink_ext_ack *ex
 	ret = dev->provider->dev_add(dev, &params, extack);
 	if (ret)
 		goto err_registry;
+	if (dev->transport->init)
+		ret = dev->transport->init(dev, &params, extack);
+	if (ret)
+		goto err_dev;
 	mutex_lock(&dev->lock);
 	vbe_device_note_windows(dev);
 	dev->deleting = false;
@@ -327,6 +369,9 @@ int vbe_device_create(const struct vbe_dev_params *p, struct netlink_ext_ack *ex
 	vbe_nl_notify(dev, VBE_NL_NEW);
 	return 0;
 
+err_dev:
+	vbe_regions_drop(dev);
+	dev->provider->dev_del(dev);
 err_registry:
 	vbe_registry_remove(dev);
 err_provider:
@@ -365,8 +410,8 @@ static int vbe_device_delete_begin(struct vbe_device *dev, bool *visible, bool *
 		goto out;
 	}
 	dev->deleting = true;
-	*live = dev->client && (dev->state == VBE_DEV_ONLINE ||
-				dev->state == VBE_DEV_OFFLINING);
+	*live = dev->client && !dev->provider->fe_stays &&
+		(dev->state == VBE_DEV_ONLINE || dev->state == VBE_DEV_OFFLINING);
 	*visible = dev->visible;
 	if (dev->visible) {
 		vbe_device_set_state(dev, VBE_DEV_OFFLINING);
@@ -387,6 +432,9 @@ static void vbe_device_kill(struct vbe_device *dev)
 	flush_workqueue(dev->wq);
 	/* Calls look at the state under RCU before they enter the provider. */
 	synchronize_rcu();
+	vbe_regions_drop(dev);
+	if (dev->transport->exit)
+		dev->transport->exit(dev);
 	dev->provider->dev_del(dev);
 }
 
@@ -504,6 +552,9 @@ void vbe_device_hidden(struct vbe_device *dev)
 	dev->status = 0;
 	spin_unlock_irq(&dev->state_lock);
 	dev->driver_features = 0;
+	dev->features_staged = 0;
+	if (dev->transport->reset)
+		dev->transport->reset(dev);
 	if (dev->client && dev->client->setup_done) {
 		vbe_device_set_state(dev, VBE_DEV_READY);
 	} else {
@@ -513,6 +564,8 @@ void vbe_device_hidden(struct vbe_device *dev)
 	if (dev->client)
 		vbe_event_post(dev, dev->client, VBE_EVENT_OFFLINE, VBE_NO_QUEUE, 0, 0, 0);
 	WRITE_ONCE(dev->visible, false);
+	/* As while it was closed, and until it is shown again. */
+	WRITE_ONCE(dev->leaving, true);
 	wake_up_all(&dev->hidden);
 	mutex_unlock(&dev->lock);
 }

@@ -80,6 +80,44 @@ void vbe_event_post(struct vbe_device *dev, struct vbe_client *c, u32 type, u32 
 	wake_up_interruptible_poll(&c->events.wait, EPOLLIN | EPOLLRDNORM);
 }
 
+/**
+ * vbe_event_post_access() - a held event about an access of the FE
+ * @dev: device, its lock held
+ * @c: its client
+ * @cookie: to be completed by
+ * @data: of VBE_EVENT_ACCESS
+ *
+ * Unlike others it is not sent at the expense of a LOST record: who posts it waits.
+ * Context: process.
+ * Return: false when the event queue is full: try again.
+ */
+bool vbe_event_post_access(struct vbe_device *dev, struct vbe_client *c, u64 cookie,
+			   const u64 data[3])
+{
+	struct vbe_events *ev = &c->events;
+	struct vbe_event e = {
+		.type = VBE_EVENT_ACCESS,
+		.queue = VBE_NO_QUEUE,
+		.cookie = cookie,
+		.data = { data[0], data[1], data[2] },
+	};
+	bool put;
+
+	lockdep_assert_held(&dev->lock);
+	spin_lock(&ev->lock);
+	put = !ev->dropped && ev->count < VBE_EVENT_SLOTS - VBE_EVENT_RESERVED;
+	if (put) {
+		e.seq = atomic64_inc_return(&dev->event_seq);
+		ev->ring[(ev->head + ev->count++) % VBE_EVENT_SLOTS] = e;
+	}
+	spin_unlock(&ev->lock);
+	if (put) {
+		trace_vbe_event(dev, &e, false);
+		wake_up_interruptible_poll(&ev->wait, EPOLLIN | EPOLLRDNORM);
+	}
+	return put;
+}
+
 /* Look at what is next to be read, without taking it. */
 static bool vbe_events_peek(struct vbe_client *c, struct vbe_event *e)
 {

@@ -6,8 +6,9 @@
  *
  * Transports call these for the driver; whatever the driver says is checked here.
  *
- * Only two of its actions wait for the backend, each at most for the reset
- * time-out: FEATURES_OK, if the backend asked to be asked, and reset. The wait
+ * Only three of its actions wait for the backend, each at most for the reset
+ * time-out: FEATURES_OK, if the backend asked to be asked, reset, and the reset of a
+ * single queue. The wait
  * holds fe_lock but not dev->lock, so the backend can do anything meanwhile,
  * dying included. Reset, step by step:
  *
@@ -43,7 +44,7 @@ static void vbe_reset_begin(struct vbe_device *dev)
 	mutex_unlock(&dev->lock);
 }
 
-static bool vbe_held_post(struct vbe_device *dev, u32 type, u64 data)
+static bool vbe_held_post(struct vbe_device *dev, u32 type, u32 queue, u64 data)
 {
 	struct vbe_held *held = &dev->held;
 	bool posted = false;
@@ -55,21 +56,22 @@ static bool vbe_held_post(struct vbe_device *dev, u32 type, u64 data)
 		held->result = 0;
 		held->answered = false;
 		held->cookie = ++dev->last_cookie;
-		vbe_event_post(dev, dev->client, type, VBE_NO_QUEUE, held->cookie, data, 0);
+		held->data = 0;
+		vbe_event_post(dev, dev->client, type, queue, held->cookie, data, 0);
 		posted = true;
 	}
 	mutex_unlock(&dev->lock);
 	return posted;
 }
 
-static enum vbe_answer vbe_held_ask(struct vbe_device *dev, u32 type, u64 data)
+static enum vbe_answer vbe_held_ask(struct vbe_device *dev, u32 type, u32 queue, u64 data)
 {
 	unsigned long left = msecs_to_jiffies(READ_ONCE(dev->params.reset_timeout_ms));
 	struct vbe_held *held = &dev->held;
 	enum vbe_answer answer;
 
 	lockdep_assert_held(&dev->fe_lock);
-	if (!vbe_held_post(dev, type, data))
+	if (!vbe_held_post(dev, type, queue, data))
 		return VBE_ANSWER_NOBODY;
 	wait_for_completion_timeout(&held->done, left);
 	mutex_lock(&dev->lock);
@@ -87,30 +89,33 @@ static enum vbe_answer vbe_held_ask(struct vbe_device *dev, u32 type, u64 data)
 /**
  * vbe_held_complete() - COMPLETE
  * @c: client
- * @cookie: which
- * @result: the backend's answer
+ * @answer: which event, and the backend's answer
  *
  * Context: process; takes dev->lock.
  * Return: 0; ENODEV, ENOENT.
  */
-int vbe_held_complete(struct vbe_client *c, u64 cookie, u32 result)
+int vbe_held_complete(struct vbe_client *c, const struct vbe_complete *answer)
 {
 	struct vbe_device *dev = c->dev;
 	struct vbe_held *held = &dev->held;
-	int ret = 0;
+	int ret = -ENOENT;
 
 	mutex_lock(&dev->lock);
 	if (dev->client != c) {
 		ret = vbe_fail(&c->why, -ENODEV, "the device is gone");
-	} else if (!cookie || held->cookie != cookie) {
-		ret = vbe_fail(&c->why, -ENOENT, "no event with this cookie waits (any more)");
-	} else {
+	} else if (answer->cookie && held->cookie == answer->cookie) {
 		held->cookie = 0;
-		held->result = result;
+		held->result = answer->result;
+		held->data = answer->data;
 		held->answered = true;
 		complete(&held->done);
+		ret = 0;
+	} else if (answer->cookie && dev->transport->complete) {
+		ret = dev->transport->complete(dev, answer->cookie, answer->data);
 	}
 	mutex_unlock(&dev->lock);
+	if (ret == -ENOENT)
+		vbe_fail(&c->why, ret, "no event with this cookie waits (any more)");
 	return ret;
 }
 
@@ -170,7 +175,7 @@ static bool vbe_fe_negotiate(struct vbe_device *dev)
 	if ((features & ~dev->features) || (must & ~features))
 		return false;
 	if ((dev->setup_flags & VBE_SETUP_F_ASK_FEATURES) &&
-	    vbe_held_ask(dev, VBE_EVENT_FEATURES, features) != VBE_ANSWER_OK)
+	    vbe_held_ask(dev, VBE_EVENT_FEATURES, VBE_NO_QUEUE, features) != VBE_ANSWER_OK)
 		return false;
 	mutex_lock(&dev->lock);
 	dev->driver_features = features;
@@ -234,11 +239,12 @@ int vbe_fe_set_status(struct vbe_device *dev, u8 status)
 
 /* ---- reset -------------------------------------------------------------------- */
 
-static void vbe_inflight_clear(struct vbe_device *dev)
+static void vbe_inflight_clear(struct vbe_device *dev, unsigned long first, unsigned long n)
 {
 	unsigned long i;
 
-	for (i = 0; dev->inflight.pages && i < dev->inflight.len >> PAGE_SHIFT; i++) {
+	lockdep_assert_held(&dev->lock);
+	for (i = first; dev->inflight.pages && i < first + n; i++) {
 		clear_highpage(dev->inflight.pages[i]);
 		cond_resched();
 	}
@@ -251,15 +257,25 @@ static void vbe_fe_forget(struct vbe_device *dev)
 	mutex_lock(&dev->lock);
 	for (i = 0; i < dev->n_queues; i++)
 		vbe_queue_stop(&dev->queues[i]);
-	vbe_inflight_clear(dev);
+	vbe_inflight_clear(dev, 0, dev->inflight.len >> PAGE_SHIFT);
+	dev->resume = false;
 	dev->driver_features = 0;
 	dev->features_staged = 0;
 	dev->resetting = false;
 	spin_lock_irq(&dev->state_lock);
 	dev->status = 0;
 	spin_unlock_irq(&dev->state_lock);
+	if (dev->transport->reset)
+		dev->transport->reset(dev);
 	trace_vbe_state(dev, dev->state);
 	mutex_unlock(&dev->lock);
+}
+
+static void vbe_fe_overdue(struct vbe_device *dev)
+{
+	atomic64_inc(&dev->stats.bounded_resets);
+	vbe_nl_notify(dev, VBE_NL_BOUNDED_RESET);
+	vbe_backend_revoke(dev);
 }
 
 /**
@@ -273,15 +289,74 @@ void vbe_fe_reset(struct vbe_device *dev)
 	mutex_lock(&dev->fe_lock);
 	vbe_reset_begin(dev);
 	/* Drivers reset before they start: nothing is running then. */
-	if (dev->status) {
-		if (vbe_held_ask(dev, VBE_EVENT_RESET, 0) == VBE_ANSWER_TIMEOUT) {
-			atomic64_inc(&dev->stats.bounded_resets);
-			vbe_nl_notify(dev, VBE_NL_BOUNDED_RESET);
-			vbe_backend_revoke(dev);
-		}
-	}
+	if (dev->status &&
+	    vbe_held_ask(dev, VBE_EVENT_RESET, VBE_NO_QUEUE, 0) == VBE_ANSWER_TIMEOUT)
+		vbe_fe_overdue(dev);
 	vbe_fe_forget(dev);
 	mutex_unlock(&dev->fe_lock);
+}
+
+static void vbe_fe_queue_forget(struct vbe_queue *q)
+{
+	struct vbe_device *dev = q->dev;
+	unsigned long n = dev->inflight_size >> PAGE_SHIFT;
+
+	mutex_lock(&dev->lock);
+	vbe_queue_stop(q);
+	vbe_inflight_clear(dev, q->index * n, n);
+	if (dev->transport->queue_stopped)
+		dev->transport->queue_stopped(q);
+	mutex_unlock(&dev->lock);
+}
+
+static int vbe_fe_queue_ask(struct vbe_queue *q, u32 *base)
+{
+	struct vbe_device *dev = q->dev;
+
+	if (!q->enabled)
+		return 0;
+	switch (vbe_held_ask(dev, VBE_EVENT_QUEUE_STOP, q->index, 0)) {
+	case VBE_ANSWER_TIMEOUT:
+		vbe_fe_overdue(dev);
+		return base ? -ENOTCONN : 0;
+	case VBE_ANSWER_NOBODY:
+		return base ? -ENOTCONN : 0;
+	default:
+		if (base)
+			*base = dev->held.data;
+		return 0;
+	}
+}
+
+/**
+ * vbe_fe_queue_stop() - the driver resets one queue (2.6.1), or a provider stops it
+ * @dev: device, visible
+ * @index: queue
+ * @base: for where the backend ended, as &struct vbe_queue_info.base. NULL: the driver
+ *	resets the queue, and what is in flight in it is forgotten at any rate
+ *
+ * Context: process; sleeps at most for the reset time-out; takes fe_lock.
+ * Return: 0; ENOENT; EOPNOTSUPP, the backend cannot stop single queues. With @base also
+ * ENOTCONN: no backend tells where it ended; the queue and its in-flight area are left.
+ */
+int vbe_fe_queue_stop(struct vbe_device *dev, u32 index, u32 *base)
+{
+	struct vbe_queue *q = vbe_fe_queue(dev, index);
+	int ret;
+
+	if (!q)
+		return -ENOENT;
+	mutex_lock(&dev->fe_lock);
+	if (base)
+		*base = q->base;
+	if (q->enabled && !(dev->setup_flags & VBE_SETUP_F_QUEUE_STOP))
+		ret = -EOPNOTSUPP;
+	else
+		ret = vbe_fe_queue_ask(q, base);
+	if (!ret)
+		vbe_fe_queue_forget(q);
+	mutex_unlock(&dev->fe_lock);
+	return ret;
 }
 
 /* ---- config space ---------------------------------------------------------------- */
@@ -426,6 +501,9 @@ int vbe_fe_queue_set(struct vbe_device *dev, u32 index, u32 num, u64 desc, u64 d
 	if (!ret) {
 		mutex_lock(&dev->lock);
 		q->num = num;
+		/* Packed rings begin with both wrap counters set (2.8.1). */
+		q->base = dev->driver_features & BIT_ULL(VIRTIO_F_RING_PACKED) ?
+			  0x80008000 : 0;
 		q->desc = desc;
 		q->driver = driver;
 		q->device = device;

@@ -82,14 +82,15 @@ static void vbe_info_fill(struct vbe_device *dev, struct vbe_dev_info *info)
 {
 	u32 i;
 
-	if (dev->state == VBE_DEV_LOST && (dev->status & VIRTIO_CONFIG_S_DRIVER_OK))
+	if (dev->resume ||
+	    (dev->state == VBE_DEV_LOST && (dev->status & VIRTIO_CONFIG_S_DRIVER_OK)))
 		info->flags |= VBE_INFO_F_RESUME;
 	info->state = dev->state;
 	info->virtio_id = dev->virtio_id ?: dev->params.virtio_id;
 	strscpy(info->name, dev->name, sizeof(info->name));
 	strscpy(info->provider, dev->provider->name, sizeof(info->provider));
 	strscpy(info->transport, dev->transport->name, sizeof(info->transport));
-	strscpy(info->guest, dev->provider->guest ?: "", sizeof(info->guest));
+	strscpy(info->guest, vbe_device_guest(dev), sizeof(info->guest));
 	info->status = dev->status;
 	info->loss_policy = dev->setup_policy;
 	info->features = dev->features;
@@ -287,9 +288,11 @@ static int vbe_ioctl_queue_info(void *ctx, void *arg, struct vbe_new_fd *nfd)
 			.index = info->index,
 			.flags = (q->enabled ? VBE_QUEUE_F_ENABLED : 0) |
 				 (q->kick_ctx ? VBE_QUEUE_F_HAS_KICK : 0) |
-				 (q->call ? VBE_QUEUE_F_HAS_CALL : 0),
+				 (q->call ? VBE_QUEUE_F_HAS_CALL : 0) |
+				 (vbe_queue_kick_is_direct(q) ? VBE_QUEUE_F_DIRECT_KICK : 0),
 			.max_size = q->max_size,
 			.num = q->num,
+			.base = q->base,
 			.desc = q->desc,
 			.driver = q->driver,
 			.device = q->device,
@@ -310,8 +313,11 @@ static int vbe_set_fds_locked(struct vbe_client *c, const struct vbe_queue_fds *
 		return -EINVAL;
 	if (fds->flags & VBE_FDS_F_CALL)
 		ret = vbe_queue_set_call(q, fds->call_fd, &c->why);
-	if (!ret && (fds->flags & VBE_FDS_F_KICK))
-		vbe_queue_set_kick(q, kick);
+	if (!ret && (fds->flags & VBE_FDS_F_KICK)) {
+		ret = vbe_queue_set_kick(q, kick);
+		if (ret)
+			vbe_fail(&c->why, ret, "the front-end's eventfd cannot be listened to");
+	}
 	return ret;
 }
 
@@ -344,33 +350,53 @@ static int vbe_ioctl_queue_set_fds(void *ctx, void *arg, struct vbe_new_fd *nfd)
 	return ret;
 }
 
+static int vbe_ioctl_queue_kick_fd(void *ctx, void *arg, struct vbe_new_fd *nfd)
+{
+	struct vbe_queue_kick_fd *k = arg;
+	struct vbe_client *c = ctx;
+	struct vbe_queue *q;
+	int ret;
+
+	if (k->__reserved)
+		return vbe_fail(&c->why, -EINVAL, "reserved field is not zero");
+	ret = vbe_client_lock(c);
+	if (ret)
+		return ret;
+	q = vbe_client_queue(c, k->index);
+	ret = q ? vbe_queue_adopt_kick(q, nfd, &c->why) : -EINVAL;
+	mutex_unlock(&c->dev->lock);
+	if (!ret)
+		k->out_fd = nfd->fd;
+	return ret;
+}
+
 /* The fast path: no struct, no mutex. The queues stay under RCU. */
 static int vbe_ioctl_queue_call(struct vbe_client *c, unsigned long index)
 {
 	struct vbe_device *dev = c->dev;
 	struct vbe_queue *queues;
 	int ret = 0;
+	u32 n;
 
 	rcu_read_lock();
 	/* Pairs with vbe_setup_apply(). */
 	queues = smp_load_acquire(&dev->queues);
+	n = READ_ONCE(dev->n_queues);
 	if (unlikely(READ_ONCE(c->revoked)))
 		ret = vbe_gone(c);
 	else if (unlikely(!READ_ONCE(c->setup_done)))
 		ret = vbe_fail(&c->why, -EINVAL, "DEV_SETUP comes first");
-	else if (unlikely(!queues || index >= READ_ONCE(dev->n_queues)))
+	else if (unlikely(!queues || index >= n))
 		ret = vbe_fail(&c->why, -EINVAL, "there is no queue of this index");
 	else
-		vbe_queue_call(&queues[array_index_nospec(index, VBE_MAX_QUEUES)], false);
+		vbe_queue_call(&queues[array_index_nospec(index, n)], false);
 	rcu_read_unlock();
 	return ret;
 }
 
 static int vbe_ioctl_complete(void *ctx, void *arg, struct vbe_new_fd *nfd)
 {
-	struct vbe_complete *complete = arg;
-
-	return vbe_held_complete(ctx, complete->cookie, complete->result);
+	return vbe_held_complete(ctx, arg);
 }
 
 static int vbe_ioctl_mem_query(void *ctx, void *arg, struct vbe_new_fd *nfd)
@@ -444,7 +470,7 @@ static int vbe_ioctl_mem_copy(void *ctx, void *arg, struct vbe_new_fd *nfd)
 static int vbe_ioctl_mem_fd(void *ctx, void *arg, struct vbe_new_fd *nfd);
 
 static const struct vbe_ioctl vbe_device_ioctls[] = {
-	VBE_IOCTL(VBE_IOC_COMPLETE, vbe_complete, cookie, vbe_ioctl_complete),
+	VBE_IOCTL(VBE_IOC_COMPLETE, vbe_complete, data, vbe_ioctl_complete),
 	VBE_IOCTL(VBE_IOC_CONFIG_READ, vbe_config_rw, buf, vbe_ioctl_config_read),
 	VBE_IOCTL(VBE_IOC_CONFIG_WRITE, vbe_config_rw, buf, vbe_ioctl_config_write),
 	VBE_IOCTL(VBE_IOC_DEV_INFO, vbe_dev_info, features_allowed, vbe_ioctl_dev_info),
@@ -455,18 +481,35 @@ static const struct vbe_ioctl vbe_device_ioctls[] = {
 	VBE_IOCTL(VBE_IOC_MEM_COPY, vbe_mem_copy, entries, vbe_ioctl_mem_copy),
 	VBE_IOCTL(VBE_IOC_MEM_FD, vbe_mem_fd, __reserved, vbe_ioctl_mem_fd),
 	VBE_IOCTL(VBE_IOC_MEM_QUERY, vbe_mem_query, len, vbe_ioctl_mem_query),
+	VBE_IOCTL(VBE_IOC_QUEUE_KICK_FD, vbe_queue_kick_fd, __reserved, vbe_ioctl_queue_kick_fd),
 	VBE_IOCTL(VBE_IOC_QUEUE_INFO, vbe_queue_info, device, vbe_ioctl_queue_info),
 	VBE_IOCTL(VBE_IOC_QUEUE_SET_FDS, vbe_queue_fds, __reserved, vbe_ioctl_queue_set_fds),
 };
+
+/* Those that not every device has: RAW_*. */
+static bool vbe_ioctl_of_transport(unsigned int cmd)
+{
+	return cmd == VBE_IOC_RAW_REGION || cmd == VBE_IOC_RAW_MATCH || cmd == VBE_IOC_RAW_IRQ;
+}
 
 static long vbe_device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct vbe_client *c = file->private_data;
 
+	const struct vbe_transport_ops *transport = c->dev->transport;
+	const struct vbe_ioctl *table = vbe_device_ioctls;
+	size_t n = ARRAY_SIZE(vbe_device_ioctls);
+
 	if (cmd == VBE_IOC_QUEUE_CALL)
 		return vbe_ioctl_queue_call(c, arg);
-	return vbe_ioctl_dispatch(vbe_device_ioctls, ARRAY_SIZE(vbe_device_ioctls), cmd,
-				  (void __user *)arg, c, &c->why);
+	if (vbe_ioctl_of_transport(cmd)) {
+		table = transport->ioctls;
+		n = transport->n_ioctls;
+		if (!n)
+			return vbe_fail(&c->why, -EOPNOTSUPP,
+					"this ioctl is for devices of another transport");
+	}
+	return vbe_ioctl_dispatch(table, n, cmd, (void __user *)arg, c, &c->why);
 }
 
 /* ---- file operations ------------------------------------------------------------------ */

@@ -10,6 +10,8 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include <linux/vbe_guest.h>
+
 #include "vbe.h"
 
 #define CREATE_TRACE_POINTS
@@ -182,9 +184,32 @@ static int vbe_control_dev_open(void *ctx, void *arg, struct vbe_new_fd *nfd)
 	return ret;
 }
 
+static int vbe_control_guest_new(void *ctx, void *arg, struct vbe_new_fd *nfd)
+{
+	struct vbe_control *ctl = ctx;
+	struct vbe_guest_new *g = arg;
+	struct vbe_provider_ops *ops;
+	int ret;
+
+	if (g->flags)
+		return vbe_fail(&ctl->why, -EINVAL, "unknown flags");
+	if (g->__reserved)
+		return vbe_fail(&ctl->why, -EINVAL, "reserved field is not zero");
+	if (strnlen(g->name, sizeof(g->name)) == sizeof(g->name) || !vbe_name_valid(g->name))
+		return vbe_fail(&ctl->why, -EINVAL,
+				"a guest name is 1 to 31 of A-Z a-z 0-9 _ . : - and begins with none of . -");
+	ops = vbe_provider_get_guest_maker();
+	if (!ops)
+		return vbe_fail(&ctl->why, -EOPNOTSUPP, "no provider lets a process make guests");
+	ret = ops->guest_new(g, nfd, &ctl->why);
+	vbe_provider_put(ops);
+	return ret;
+}
+
 static const struct vbe_ioctl vbe_control_ioctls[] = {
 	VBE_IOCTL(VBE_IOC_DEV_OPEN, vbe_dev_open, __reserved, vbe_control_dev_open),
 	VBE_IOCTL(VBE_IOC_ERROR_TEXT, vbe_error_text, out_text, vbe_control_error_text),
+	VBE_IOCTL(VBE_IOC_GUEST_NEW, vbe_guest_new, __reserved, vbe_control_guest_new),
 	VBE_IOCTL(VBE_IOC_INFO, vbe_info, __reserved, vbe_control_info),
 };
 
@@ -236,7 +261,11 @@ static int __init vbe_init(void)
 		return ret;
 	ret = vbe_nl_init();
 	if (ret)
-		misc_deregister(&vbe_misc);
+		goto err_misc;
+	return 0;
+
+err_misc:
+	misc_deregister(&vbe_misc);
 	return ret;
 }
 
@@ -248,6 +277,8 @@ static void __exit vbe_exit(void)
 {
 	vbe_nl_exit();
 	misc_deregister(&vbe_misc);
+	/* Guests and their maps are freed by RCU. */
+	rcu_barrier();
 }
 
 module_init(vbe_init);

@@ -258,6 +258,7 @@ static int vbe_nl_put_stats(struct sk_buff *msg, const struct vbe_dev_stats *s)
 		{ VBE_STATS_ATTR_BOUNDED_RESETS, &s->bounded_resets },
 		{ VBE_STATS_ATTR_LOSSES, &s->losses },
 		{ VBE_STATS_ATTR_EVENTS_LOST, &s->events_lost },
+		{ VBE_STATS_ATTR_UNANSWERED, &s->unanswered },
 	};
 	struct nlattr *nest = nla_nest_start(msg, VBE_ATTR_STATS);
 	size_t i;
@@ -330,7 +331,7 @@ static int vbe_nl_put_fe(struct sk_buff *msg, struct vbe_device *dev)
 
 	/* The provider is there until the device is DEAD, and its module with it. */
 	if (dev->state != VBE_DEV_DEAD) {
-		guest = dev->provider->guest;
+		guest = vbe_device_guest(dev);
 		if (dev->provider->fe_name)
 			dev->provider->fe_name(dev, name, sizeof(name));
 	}
@@ -525,6 +526,7 @@ static int vbe_nl_put_flags(struct sk_buff *msg, struct vbe_queue *q)
 	if ((READ_ONCE(q->enabled) && nla_put_flag(msg, VBE_QUEUE_ATTR_ENABLED)) ||
 	    (has_kick && nla_put_flag(msg, VBE_QUEUE_ATTR_HAS_KICK)) ||
 	    (latched && nla_put_flag(msg, VBE_QUEUE_ATTR_KICK_LATCHED)) ||
+	    (vbe_queue_kick_is_direct(q) && nla_put_flag(msg, VBE_QUEUE_ATTR_KICK_DIRECT)) ||
 	    (q->call && nla_put_flag(msg, VBE_QUEUE_ATTR_HAS_CALL)))
 		return -EMSGSIZE;
 	return 0;

@@ -91,6 +91,25 @@ struct vbe_provider_ops *vbe_provider_get(const char *name)
 	return ops;
 }
 
+/**
+ * vbe_provider_get_guest_maker() - the provider that processes make guests with
+ *
+ * Return: the provider, its module pinned, or NULL.
+ */
+struct vbe_provider_ops *vbe_provider_get_guest_maker(void)
+{
+	struct vbe_provider_ops *ops, *found = NULL;
+
+	mutex_lock(&vbe_providers_lock);
+	list_for_each_entry(ops, &vbe_providers, list)
+		if (ops->guest_new && try_module_get(ops->owner)) {
+			found = ops;
+			break;
+		}
+	mutex_unlock(&vbe_providers_lock);
+	return found;
+}
+
 void vbe_provider_put(struct vbe_provider_ops *ops)
 {
 	module_put(ops->owner);

@@ -9,9 +9,11 @@
  *
  * Lock order, outermost first:
  *
+ *	a provider's own locks, if it calls the core with them held
  *	vbe_device.fe_lock	(mutex)  one FE control operation at a time; held
  *				while a reset waits for the backend
  *	vbe_device.lock		(mutex)  life cycle: state, client, set-up, eventfds
+ *	  vbe_guest.lock	(mutex)  which device has which addresses
  *	  mmap_lock		(the backend's mm)
  *	vbe_events.read_lock	(mutex)  readers of one event queue; no other inside
  *				but vbe_events.lock
@@ -39,6 +41,7 @@
 #include <linux/netlink.h>
 #include <linux/poll.h>
 #include <linux/rwsem.h>
+#include <linux/seqlock.h>
 #include <linux/spinlock.h>
 #include <linux/uidgid.h>
 #include <linux/wait.h>
@@ -54,10 +57,19 @@
 #define VBE_RESET_TIMEOUT_MS	5000	/* default; 1 ms .. 10 min may be set */
 #define VBE_RESET_TIMEOUT_MAX_MS (10 * 60 * 1000)
 
-struct vbe_device;
-struct vbe_queue;
+struct vbe_access;
 struct vbe_client;
+struct vbe_device;
+struct vbe_guest;
+struct vbe_guest_new;
+struct vbe_hook;
+struct vbe_ioctl;
 struct vbe_new_fd;
+struct vbe_queue;
+struct vbe_region;
+struct vbe_setup;
+struct vbe_why;
+struct vbe_window;
 
 /* ---- providers and transports ---------------------------------------- */
 
@@ -65,13 +77,15 @@ struct vbe_new_fd;
  * enum vbe_irq_type - what a transport asks a provider to deliver
  * @VBE_IRQ_QUEUE: the driver's callback of queue @index (direct transport)
  * @VBE_IRQ_CONFIG: the driver's config change callback (direct transport)
- * @VBE_IRQ_LINE: level of the device's wired line (register transports)
- * @VBE_IRQ_MSI: one message (virtio-pci)
+ * @VBE_IRQ_LINE: level of the device's wired line has changed (register transports)
+ * @VBE_IRQ_PULSE: the wired line was pulsed: an edge, and low again
+ * @VBE_IRQ_MSI: one message, of vector @index
  */
 enum vbe_irq_type {
 	VBE_IRQ_QUEUE,
 	VBE_IRQ_CONFIG,
 	VBE_IRQ_LINE,
+	VBE_IRQ_PULSE,
 	VBE_IRQ_MSI,
 };
 
@@ -81,7 +95,7 @@ enum vbe_irq_type {
  * @nested: raised inside an eventfd wake-up, with its wait-queue lock held and
  *	interrupts off: neither FE driver code nor eventfd_signal() may run from
  *	here; defer to irq_work or a work item
- * @index: queue, for VBE_IRQ_QUEUE
+ * @index: queue, for VBE_IRQ_QUEUE; vector, for VBE_IRQ_MSI
  * @level: for VBE_IRQ_LINE
  * @msi_addr: for VBE_IRQ_MSI
  * @msi_data: for VBE_IRQ_MSI
@@ -107,6 +121,8 @@ struct vbe_irq {
  * @gid: group that may open it
  * @loss_policy: &enum vbe_loss_policy
  * @reset_timeout_ms: 1..VBE_RESET_TIMEOUT_MAX_MS
+ * @base: where a register transport's registers are, or its PCI address
+ * @provider_data: the provider's, when it makes the device itself; else NULL
  */
 struct vbe_dev_params {
 	u32 set;
@@ -119,6 +135,8 @@ struct vbe_dev_params {
 	kgid_t gid;
 	u32 loss_policy;
 	u32 reset_timeout_ms;
+	u64 base;
+	void *provider_data;
 };
 
 enum {
@@ -131,6 +149,7 @@ enum {
 	VBE_PARAM_GID,
 	VBE_PARAM_LOSS_POLICY,
 	VBE_PARAM_RESET_TIMEOUT,
+	VBE_PARAM_BASE,
 };
 
 /**
@@ -140,7 +159,12 @@ enum {
  * @description: one line for "vbe-ctl probe"
  * @default_transport: used when the administrator names none
  * @guest: name of the guest its devices belong to, when there is only one
+ * @transports: NULL-ended list of transports that it can bring; NULL: the default
  * @features_required: virtio features that every device offers here
+ * @fe_stays: a live driver cannot be asked to leave: DEV_OFFLINE is refused then, and
+ *	a deletion does not wait for it
+ * @any_type: an owner without privilege may serve a device of any virtio type: the
+ *	FE is not this kernel
  * @list: the core's
  *
  * Only @inject and @mem_suspect run in atomic context; all others may sleep.
@@ -154,7 +178,10 @@ struct vbe_provider_ops {
 	const char *description;
 	const char *default_transport;
 	const char *guest;
+	const char * const *transports;
 	u64 features_required;
+	bool fe_stays;
+	bool any_type;
 	struct list_head list;
 
 	/**
@@ -186,6 +213,29 @@ struct vbe_provider_ops {
 	 */
 	void (*inject)(struct vbe_device *dev, const struct vbe_irq *irq);
 	/**
+	 * @region_map: @region of a device appeared where it is, or moved there: let
+	 * the hypervisor trap it. Process context. Optional.
+	 */
+	int (*region_map)(struct vbe_device *dev, const struct vbe_region *region);
+	/** @region_unmap: it has gone. Process context. Optional. Cannot fail. */
+	void (*region_unmap)(struct vbe_device *dev, const struct vbe_region *region);
+	/**
+	 * @vector_changed: the driver wrote MSI vector @vector's address, message or
+	 * mask. Any context, a transport's lock held. Optional.
+	 */
+	void (*vector_changed)(struct vbe_device *dev, u32 vector, u64 addr, u32 data,
+			       bool masked);
+	/**
+	 * @guest_new: a process asks to be the hypervisor (GUEST_NEW): make an fd.
+	 * Process context. Only one provider has it.
+	 */
+	int (*guest_new)(struct vbe_guest_new *arg, struct vbe_new_fd *nfd, struct vbe_why *why);
+	/**
+	 * @state_changed: the device's state or backend changed. dev->lock held.
+	 * Optional.
+	 */
+	void (*state_changed)(struct vbe_device *dev);
+	/**
 	 * @mem_suspect: a backend ended: the host's storage may still write to pages
 	 * of its windows to which somebody else has a reference. What the FE puts
 	 * there from now on, until @mem_clean, may be overwritten. Optional. Atomic
@@ -208,22 +258,121 @@ int vbe_provider_register(struct vbe_provider_ops *ops);
 void vbe_provider_unregister(struct vbe_provider_ops *ops);
 
 /**
+ * struct vbe_access - one trapped access, on its way through a transport
+ * @region: the transport's number of the region that it hits
+ * @offset: in the region; @offset + @len does not pass its end
+ * @len: 1, 2, 4 or 8
+ * @write: a store
+ * @present: the device is shown: what the core keeps for the FE may be used. Else
+ *	the transport answers as for a device that is not there
+ * @data: what is stored; or, set by the transport, what is loaded, in the low bytes
+ * @cookie: of an access that waits for an emulator; see @pending
+ * @pending: set when @access gave -EINPROGRESS: it can be waited on by @cookie
+ */
+struct vbe_access {
+	u32 region;
+	u32 offset;
+	u32 len;
+	bool write;
+	bool present;
+	bool pending;
+	u64 data;
+	u64 cookie;
+};
+
+/**
+ * struct vbe_notify - where a queue is kicked, for hypervisors that match stores
+ * @addr: FE physical address; 0 while nowhere
+ * @len: bytes of the store; 0: any
+ * @match: only stores of @data
+ * @data: see @match
+ * @vector: MSI vector of the queue, or VBE_NO_QUEUE
+ */
+struct vbe_notify {
+	u64 addr;
+	u32 len;
+	bool match;
+	u32 data;
+	u32 vector;
+};
+
+/**
  * struct vbe_transport_ops - one way a driver talks to a device
  * @name: "direct", "mmio", "pci", "msg", "raw"
  * @features_owned: virtio features that are the transport's to offer or not;
  *	masked from what a backend offers
+ * @features_queue_stop: what is offered if the backend can stop single queues
+ * @not_virtio: DEV_SETUP describes no virtio device
+ * @ioctls: ioctls on the device fd that only this transport has; ctx is the client
+ * @n_ioctls: their number
+ *
+ * Optional but @queue_call and @config_changed. @access is called for devices that
+ * have regions, from any number of vCPUs at once.
  */
 struct vbe_transport_ops {
 	const char *name;
 	u64 features_owned;
+	u64 features_queue_stop;
+	bool not_virtio;
+	const struct vbe_ioctl *ioctls;
+	size_t n_ioctls;
 
 	/** @queue_call: the backend interrupts queue @q. Any context, under RCU. */
 	void (*queue_call)(struct vbe_queue *q, bool nested);
-	/** @config_changed: config bytes or status changed. Any context, under RCU. */
+	/**
+	 * @config_changed: config bytes or status changed, by the device. Any context,
+	 * under RCU, the core's mutexes perhaps held.
+	 */
 	void (*config_changed)(struct vbe_device *dev);
+	/**
+	 * @init: a new device, after the provider took it: make dev->transport_priv,
+	 * map regions. Errors get an extack text. Process context, no lock.
+	 */
+	int (*init)(struct vbe_device *dev, const struct vbe_dev_params *p,
+		    struct netlink_ext_ack *extack);
+	/**
+	 * @exit: undo @init. No access is under way, none will come, and no call.
+	 */
+	void (*exit)(struct vbe_device *dev);
+	/**
+	 * @access: one trapped access. Without @may_sleep any context, under RCU;
+	 * -EWOULDBLOCK then asks to be called again with it, and has done nothing.
+	 * With it: process context; -EINPROGRESS: a signal came while an emulator
+	 * thought about it. Else 0: whatever the FE does gets an answer.
+	 */
+	int (*access)(struct vbe_device *dev, struct vbe_access *a, bool may_sleep);
+	/**
+	 * @reset: the driver has reset the device, or it was hidden: forget what the
+	 * driver wrote. Interrupts that are pending go; the wired line falls. Process
+	 * context, dev->lock held.
+	 */
+	void (*reset)(struct vbe_device *dev);
+	/** @queue_stopped: likewise for one queue. Process context, dev->lock held. */
+	void (*queue_stopped)(struct vbe_queue *q);
+	/** @backend_gone: its attachment has ended. Process context, dev->lock held. */
+	void (*backend_gone)(struct vbe_device *dev);
+	/**
+	 * @complete: COMPLETE of a cookie that the core does not know: -ENOENT if the
+	 * transport does not either. Process context, dev->lock held.
+	 */
+	int (*complete)(struct vbe_device *dev, u64 cookie, u64 data);
+	/** @eoi: the guest acknowledged the wired interrupt. Any context, under RCU. */
+	void (*eoi)(struct vbe_device *dev, bool nested);
+	/** @line: is the wired interrupt high? Any context. */
+	bool (*line)(struct vbe_device *dev);
+	/** @notify: where queue @q is kicked. Process context, dev->lock held. */
+	void (*notify)(struct vbe_queue *q, struct vbe_notify *n);
+	/** @n_vectors: MSI vectors. Process context, dev->lock held. */
+	u32 (*n_vectors)(struct vbe_device *dev);
 };
 
+/* The providers in this module. */
+extern struct vbe_provider_ops vbe_user_provider;
+
 extern const struct vbe_transport_ops vbe_direct_transport;
+extern const struct vbe_transport_ops vbe_mmio_transport;
+extern const struct vbe_transport_ops vbe_pci_transport;
+extern const struct vbe_transport_ops vbe_raw_transport;
 
 /* ---- objects ----------------------------------------------------------- */
 
@@ -245,13 +394,35 @@ static inline int vbe_fail(struct vbe_why *why, int err, const char *text)
 }
 
 /**
+ * struct vbe_window_ops - a window whose pages come on demand
+ * @get: pages @first.. of the window, up to @n of them, each with a reference for the
+ *	caller. Return: how many, at least 1; -ENXIO: they are not there (any more), and
+ *	a backend that touches them gets scratch memory; any other error is one of the
+ *	backend's access. Process context, mem_sem held for reading.
+ * @busy: may I/O of a backend that has ended still be in flight to or from it? With
+ *	@give_up, whoever asks has waited long enough: forget it, the answer is no.
+ *	Process context, mem_sem held for reading. Optional
+ */
+struct vbe_window_ops {
+	long (*get)(struct vbe_window *win, unsigned long first, unsigned long n, bool write,
+		    struct page **pages);
+	bool (*busy)(struct vbe_window *win, bool give_up);
+};
+
+/**
  * struct vbe_window - a range of FE addresses that the backend may reach
  * @fe_addr: first FE address, page aligned (also the mmap offset)
  * @len: bytes, whole pages
  * @mem_class: &enum vbe_mem_class
  * @flags: VBE_WINDOW_F_*
- * @pages: VBE_MEM_PINNED: len / PAGE_SIZE pages, each with one reference owned by
- *	whoever added the window; any further one is a mapping or DMA of a backend
+ * @pages: len / PAGE_SIZE pages, each with one reference owned by whoever added the
+ *	window; VBE_MEM_PINNED: any further one is a mapping or DMA of a backend
+ * @ops: instead of @pages: they come on demand
+ * @file: with @ops: the file whose pages they are, from @file_offset on. Mappings of the
+ *	window then count as mappings of it, so that what its owner truncates or punches
+ *	out leaves the backends' page tables, too
+ * @file_offset: bytes, page aligned
+ * @priv: its owner's
  * @guard: VBE_WINDOW_F_GUARDED: bitmap of pages that a backend may read but not
  *	write; under mem_sem, changed by vbe_window_guard()
  *
@@ -264,26 +435,51 @@ struct vbe_window {
 	u32 mem_class;
 	u32 flags;
 	struct page **pages;
+	const struct vbe_window_ops *ops;
+	struct file *file;
+	u64 file_offset;
+	void *priv;
 	unsigned long *guard;
 };
 
 /**
- * struct vbe_call - a call eventfd on a queue (irqfd)
- * @dev: its device, which outlives @hup
- * @q: its queue; NULL once detached, under dev->lock
- * @ctx: eventfd, reference held until detached
+ * struct vbe_hook_ops - what runs when an eventfd is written, or closed
+ * @fn: @count was written. Called inside the eventfd's wake-up, wqh.lock held and
+ *	interrupts off, with @nested set: neither FE driver code nor eventfd_signal()
+ *	may run in it, and no lock may be taken under which anybody signals. Or from
+ *	vbe_hook_new(), for a count that is pending, with @nested clear.
+ * @gone: the last fd of the eventfd was closed. Called once, from a work item. Takes
+ *	the lock under which the hook is freed, looks at @hook->freed, and frees it if
+ *	nobody has. Optional: a hook that nobody can trigger any more does no harm.
+ */
+struct vbe_hook_ops {
+	void (*fn)(struct vbe_hook *hook, u64 count, bool nested);
+	void (*gone)(struct vbe_hook *hook);
+};
+
+/**
+ * struct vbe_hook - a function that runs when an eventfd is written (irqfd)
+ * @ops: theirs
+ * @owner: theirs; must outlive a flush of @wq after vbe_hook_free()
+ * @arg: theirs; looked at by nobody once vbe_hook_free() has returned
+ * @freed: vbe_hook_free() was called
+ * @wq: where @ops->gone runs
+ * @ctx: eventfd, reference held until freed
  * @wqh: the eventfd's wait queue
- * @wait: our entry in the eventfd's wait queue
+ * @wait: our entry in it
  * @pt: used once, to find that wait queue
- * @hup: detaches after EPOLLHUP; holds a reference while queued
- * @ref: one for vbe_queue.call, one for @hup while queued
+ * @hup: calls @ops->gone; holds a reference while queued
+ * @ref: one until freed, one for @hup while queued
  * @error: from hooking @wait
  *
- * See call.c for the life cycle.
+ * See hook.c for the life cycle.
  */
-struct vbe_call {
-	struct vbe_device *dev;
-	struct vbe_queue *q;
+struct vbe_hook {
+	const struct vbe_hook_ops *ops;
+	void *owner;
+	void *arg;
+	bool freed;
+	struct workqueue_struct *wq;
 	struct eventfd_ctx *ctx;
 	wait_queue_head_t *wqh;
 	wait_queue_entry_t wait;
@@ -323,7 +519,11 @@ struct vbe_queue_stats {
  * @kick_ctx: eventfd to signal, reference held, or NULL
  * @kick_latched: a kick came while @kick_ctx was NULL
  * @kick_work: signals where eventfd_signal() is not allowed
- * @call: under dev->lock
+ * @fe_file: eventfd that the FE's side kicks by itself, or NULL; under dev->lock
+ * @fe_ctx: its context; @kick_ctx == @fe_ctx when the backend waits on it
+ * @fe_hook: carries its kicks to @kick_ctx where the backend does not; under dev->lock
+ * @base: where a backend begins, see &struct vbe_queue_info
+ * @call: hook of the call eventfd, or NULL; under dev->lock
  * @stats: counters
  */
 struct vbe_queue {
@@ -340,8 +540,12 @@ struct vbe_queue {
 	struct eventfd_ctx *kick_ctx;
 	bool kick_latched;
 	struct work_struct kick_work;
+	struct file *fe_file;
+	struct eventfd_ctx *fe_ctx;
+	struct vbe_hook *fe_hook;
+	u32 base;
 
-	struct vbe_call *call;
+	struct vbe_hook *call;
 	struct vbe_queue_stats stats;
 };
 
@@ -355,6 +559,7 @@ struct vbe_queue {
  * @bounded_resets: resets that the kernel completed since the backend did not
  * @losses: backends that went without OFFLINE
  * @events_lost: event records dropped on full queues
+ * @unanswered: accesses that no emulator answered, or not in time
  */
 struct vbe_dev_stats {
 	atomic64_t accesses;
@@ -365,6 +570,7 @@ struct vbe_dev_stats {
 	atomic64_t bounded_resets;
 	atomic64_t losses;
 	atomic64_t events_lost;
+	atomic64_t unanswered;
 };
 
 /**
@@ -393,7 +599,9 @@ struct vbe_events {
  * struct vbe_client - one backend's attachment to a device
  * @ref: the device file and each MEM_FD file hold one
  * @dev: reference held
- * @inode: its mapping covers all VMAs of this attachment, for revocation
+ * @inode: its mapping covers all VMAs of this attachment, for revocation, but those of
+ *	windows that are a file's
+ * @file_maps: number of the latter
  * @revoked: under dev->mem_sem (write), read anywhere: mappings are scratch and
  *	every ioctl is ENODEV
  * @over: no event will be posted any more
@@ -408,6 +616,7 @@ struct vbe_client {
 	struct kref ref;
 	struct vbe_device *dev;
 	struct inode *inode;
+	atomic_t file_maps;
 	bool revoked;
 	bool over;
 	bool admin;
@@ -420,9 +629,10 @@ struct vbe_client {
 
 /**
  * struct vbe_held - the one FE action that waits for the backend
- * @type: VBE_EVENT_FEATURES or VBE_EVENT_RESET
+ * @type: VBE_EVENT_FEATURES, VBE_EVENT_RESET or VBE_EVENT_QUEUE_STOP
  * @cookie: 0 when nothing waits
  * @result: the backend's answer
+ * @data: what came with it
  * @answered: it has answered (false: it went away)
  * @done: completed by COMPLETE, or by the client's end
  *
@@ -432,6 +642,7 @@ struct vbe_held {
 	u32 type;
 	u64 cookie;
 	u32 result;
+	u64 data;
 	bool answered;
 	struct completion done;
 };
@@ -445,6 +656,9 @@ struct vbe_held {
  * @provider_priv: the provider's, valid from dev_add to dev_del
  * @transport: how the driver talks
  * @transport_priv: the transport's
+ * @guest: the guest it belongs to, reference held; or NULL. Set in dev_add
+ * @fe_users: FE operations under way that the core let in, by vbe_fe_enter()
+ * @leaving: no more are let in as for a device that is there; set but while it is shown
  *
  * @fe_lock: serialises FE control operations
  * @lock: protects the life cycle: @state, @client, @params, set-up, @held
@@ -466,6 +680,7 @@ struct vbe_held {
  * @features_staged: what the driver wrote before FEATURES_OK
  * @queues: n_queues; stable from SETUP until no client is attached and !@visible
  * @n_queues: number
+ * @resume: the in-flight area is what a former backend left, as the provider says
  * @inflight: the in-flight area as a window at VBE_MMAP_INFLIGHT
  * @inflight_size: bytes per queue
  * @config_dirty: SETUP by a new backend changed the config; interrupt at ONLINE
@@ -492,6 +707,9 @@ struct vbe_device {
 	void *provider_priv;
 	const struct vbe_transport_ops *transport;
 	void *transport_priv;
+	struct vbe_guest *guest;
+	atomic_t fe_users;
+	bool leaving;
 
 	struct mutex fe_lock;
 	struct mutex lock;
@@ -513,6 +731,7 @@ struct vbe_device {
 	u64 features_staged;
 	struct vbe_queue *queues;
 	u32 n_queues;
+	bool resume;
 	struct vbe_window inflight;
 	u32 inflight_size;
 	bool config_dirty;
@@ -533,6 +752,80 @@ struct vbe_device {
 	struct workqueue_struct *wq;
 };
 
+/**
+ * struct vbe_region - a range of addresses whose accesses go to a device
+ * @dev: device
+ * @index: the transport's number of it
+ * @space: &enum vbe_space
+ * @base: first address
+ * @len: bytes, not 0
+ */
+struct vbe_region {
+	struct vbe_device *dev;
+	u32 index;
+	u32 space;
+	u64 base;
+	u64 len;
+};
+
+/**
+ * struct vbe_region_map - the regions of a guest
+ * @rcu: frees it
+ * @n: number
+ * @max: room for
+ * @regions: sorted by space and base; they do not overlap
+ *
+ * Changed in place, under the guest's @seq; replaced only to grow, so that taking a
+ * region away cannot fail.
+ */
+struct vbe_region_map {
+	struct rcu_head rcu;
+	u32 n;
+	u32 max;
+	struct vbe_region regions[];
+};
+
+#define VBE_MAX_REGIONS		1024	/* of one guest */
+
+/**
+ * struct vbe_guest - one guest of a provider that has many
+ * @ref: its provider holds one, each of its devices one
+ * @name: for show
+ * @lock: serialises changes of @map; taken inside dev->lock or none of the core's
+ * @seq: odd while @map changes, which is with interrupts off
+ * @map: read under RCU and @seq
+ */
+struct vbe_guest {
+	struct kref ref;
+	char name[VBE_LABEL_MAX];
+	struct mutex lock;
+	seqcount_t seq;
+	struct vbe_region_map __rcu *map;
+};
+
+/* ---- guest.c: from an address to a device ------------------------------------ */
+
+struct vbe_guest *vbe_guest_new(const char *name);
+void vbe_guest_put(struct vbe_guest *guest);
+void vbe_guest_get(struct vbe_guest *guest);
+int vbe_region_map(struct vbe_device *dev, u32 index, u32 space, u64 base, u64 len);
+void vbe_region_unmap(struct vbe_device *dev, u32 index);
+u64 vbe_region_base(struct vbe_device *dev, u32 index);
+void vbe_regions_drop(struct vbe_device *dev);
+int vbe_guest_access_atomic(struct vbe_guest *guest, u32 space, u64 addr,
+			    struct vbe_access *a);
+int vbe_guest_access(struct vbe_guest *guest, u32 space, u64 addr, struct vbe_access *a);
+bool vbe_fe_enter(struct vbe_device *dev);
+void vbe_fe_leave(struct vbe_device *dev);
+void vbe_fe_close(struct vbe_device *dev);
+void vbe_device_eoi(struct vbe_device *dev, bool nested);
+
+/* ---- hook.c: eventfds that call into the kernel ----------------------------------- */
+
+struct vbe_hook *vbe_hook_new(const struct vbe_hook_ops *ops, struct file *file,
+			      struct workqueue_struct *wq, void *owner, void *arg);
+void vbe_hook_free(struct vbe_hook *hook);
+
 /* ---- device.c: the registry and the life cycle --------------------------- */
 
 int vbe_device_create(const struct vbe_dev_params *p, struct netlink_ext_ack *extack);
@@ -540,9 +833,11 @@ int vbe_device_delete(struct vbe_device *dev, struct netlink_ext_ack *extack);
 int vbe_device_set(struct vbe_device *dev, const struct vbe_dev_params *p,
 		   struct netlink_ext_ack *extack);
 int vbe_device_resize(struct vbe_device *dev, struct netlink_ext_ack *extack);
+bool vbe_name_valid(const char *name);
 struct vbe_device *vbe_device_find(const char *name);
 struct vbe_device *vbe_device_next(u32 min_id);
 void vbe_device_put(struct vbe_device *dev);
+const char *vbe_device_guest(const struct vbe_device *dev);
 void vbe_device_hidden(struct vbe_device *dev);
 void vbe_device_set_state(struct vbe_device *dev, enum vbe_dev_state state);
 bool vbe_device_may_open(struct vbe_device *dev);
@@ -563,6 +858,7 @@ struct vbe_provider_info {
 
 bool vbe_provider_at(u32 index, struct vbe_provider_info *info);
 struct vbe_provider_ops *vbe_provider_get(const char *name);
+struct vbe_provider_ops *vbe_provider_get_guest_maker(void);
 void vbe_provider_put(struct vbe_provider_ops *ops);
 const struct vbe_transport_ops *vbe_transport_find(const char *name);
 
@@ -584,6 +880,7 @@ int vbe_fe_set_features(struct vbe_device *dev, u64 features);
 u8 vbe_fe_status(struct vbe_device *dev);
 int vbe_fe_set_status(struct vbe_device *dev, u8 status);
 void vbe_fe_reset(struct vbe_device *dev);
+int vbe_fe_queue_stop(struct vbe_device *dev, u32 index, u32 *base);
 int vbe_fe_config_read(struct vbe_device *dev, u32 offset, void *buf, u32 len);
 int vbe_fe_config_write(struct vbe_device *dev, u32 offset, const void *buf, u32 len);
 u32 vbe_fe_config_generation(struct vbe_device *dev);
@@ -591,14 +888,17 @@ int vbe_fe_queue_set(struct vbe_device *dev, u32 index, u32 num, u64 desc, u64 d
 		     u64 device);
 int vbe_fe_queue_enable(struct vbe_device *dev, u32 index, bool on);
 struct vbe_queue *vbe_fe_queue(struct vbe_device *dev, u32 index);
-int vbe_held_complete(struct vbe_client *c, u64 cookie, u32 result);
+int vbe_held_complete(struct vbe_client *c, const struct vbe_complete *answer);
 
 /* ---- queue.c: kicks ---------------------------------------------------- */
 
 void vbe_queue_init(struct vbe_queue *q, struct vbe_device *dev, u32 index, u32 max_size);
 void vbe_queue_kick(struct vbe_queue *q);
-void vbe_queue_set_kick(struct vbe_queue *q, struct eventfd_ctx *ctx);
+int vbe_queue_set_kick(struct vbe_queue *q, struct eventfd_ctx *ctx);
 void vbe_queue_stop(struct vbe_queue *q);
+bool vbe_queue_kick_is_direct(struct vbe_queue *q);
+int vbe_queue_set_fe_kick(struct vbe_queue *q, struct file *file);
+int vbe_queue_adopt_kick(struct vbe_queue *q, struct vbe_new_fd *nfd, struct vbe_why *why);
 
 /* ---- call.c: calls ------------------------------------------------------ */
 
@@ -612,6 +912,8 @@ void vbe_device_config_changed(struct vbe_device *dev);
 void vbe_events_init(struct vbe_events *ev);
 void vbe_event_post(struct vbe_device *dev, struct vbe_client *c, u32 type, u32 queue,
 		    u64 cookie, u64 data0, u64 data1);
+bool vbe_event_post_access(struct vbe_device *dev, struct vbe_client *c, u64 cookie,
+			   const u64 data[3]);
 void vbe_events_end(struct vbe_client *c);
 ssize_t vbe_events_read(struct vbe_client *c, struct iov_iter *to, bool nonblock);
 __poll_t vbe_events_poll(struct vbe_client *c, struct file *file, poll_table *pt);
@@ -624,13 +926,24 @@ void vbe_window_guard(struct vbe_device *dev, struct vbe_window *win, unsigned l
 		      unsigned long n, bool guard);
 struct vbe_window *vbe_window_find(struct vbe_device *dev, u64 fe_addr, u64 len);
 bool vbe_window_contains(struct vbe_device *dev, u64 fe_addr, u64 len);
-bool vbe_window_busy(struct vbe_window *win);
-bool vbe_device_mem_busy(struct vbe_device *dev);
+struct vbe_window *vbe_window_reachable(struct vbe_device *dev, u64 addr, u64 len);
+bool vbe_window_busy(struct vbe_window *win, bool give_up);
+bool vbe_device_mem_busy(struct vbe_device *dev, bool give_up);
+struct address_space *vbe_window_mapping(struct vbe_client *c, const struct vbe_window *win);
+u64 vbe_window_offset(const struct vbe_window *win, u64 addr);
+void vbe_window_zap(struct vbe_client *c, const struct vbe_window *win, u64 addr, u64 len);
+void vbe_inflight_replace(struct vbe_device *dev, struct page **pages);
+bool vbe_page_guarded(const struct vbe_window *win, u64 addr);
+bool vbe_pages_charge(unsigned long n);
+void vbe_pages_uncharge(unsigned long n);
 struct page **vbe_pages_alloc(unsigned long n);
 void vbe_pages_free(struct page **pages, unsigned long n);
-int vbe_client_mmap(struct vbe_client *c, struct vm_area_struct *vma, bool readonly);
 void vbe_client_revoke_mem(struct vbe_client *c);
 int vbe_mem_copy(struct vbe_client *c, const struct vbe_copy_entry *e, void *bounce, bool to_fe);
+
+/* ---- map.c: memory in a backend's address space ------------------------------------ */
+
+int vbe_client_mmap(struct vbe_client *c, struct vm_area_struct *vma, bool readonly);
 
 /* ---- file.c, main.c: fds ------------------------------------------------------- */
 

@@ -1,27 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Windows: FE memory in a backend's address space.
+ * Windows: what FE memory a backend may reach, and copies to and from it.
  *
  * Copyright (c) 2026 The vbe authors
  *
- * FE memory is one mmap-able space: the file offset is the FE address. Pages come
- * in by fault, in batches, and are put into the page table under mem_sem. That is
- * the whole trick of revocation:
- *
- *	revoke:	 down_write(mem_sem); revoked = true; up_write;
- *		 unmap_mapping_range(everything)
- *	fault:	 down_read(mem_sem); revoked ? scratch : window page; insert;
- *		 up_read
- *
- * A fault either sees "revoked", or has inserted its page before the revoker gets
- * the lock, and then the page is unmapped. Nothing is inserted by mmap() itself:
- * a VMA is not in the address space yet there, and would be missed.
- *
- * Scratch pages are zeroed, private to the mapping, charged to the backend, and
- * freed with it: one dead guest does not SIGBUS a daemon that serves ten.
- *
- * Pages of class "pinned" are ordinary pages, so that GUP works (O_DIRECT, fixed
- * buffers). Such references outlive revocation: see backend.c.
+ * How it is mapped is in map.c, and so is why taking it back is exact.
  */
 #include <linux/bitmap.h>
 #include <linux/highmem.h>
@@ -32,10 +15,8 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "trace.h"
 #include "vbe.h"
 
-#define VBE_FAULT_BATCH		512	/* pages; one page table */
 #define VBE_COPY_MAX		SZ_1M
 
 static unsigned long mem_limit_mb;
@@ -53,12 +34,30 @@ static unsigned long vbe_pages_limit(void)
 	return mb ? mb << (20 - PAGE_SHIFT) : totalram_pages() / 4;
 }
 
-static bool vbe_pages_charge(unsigned long n)
+/**
+ * vbe_pages_charge() - count pages against the module's cap
+ * @n: how many
+ *
+ * Return: whether the cap allows it; then vbe_pages_free() or vbe_pages_uncharge()
+ * gives them back.
+ */
+bool vbe_pages_charge(unsigned long n)
 {
-	if (atomic_long_add_return(n, &vbe_pages_used) <= vbe_pages_limit())
+	if (n <= LONG_MAX / 2 &&
+	    atomic_long_add_return(n, &vbe_pages_used) <= vbe_pages_limit())
 		return true;
-	atomic_long_sub(n, &vbe_pages_used);
+	if (n <= LONG_MAX / 2)
+		atomic_long_sub(n, &vbe_pages_used);
 	return false;
+}
+
+/**
+ * vbe_pages_uncharge() - undo vbe_pages_charge()
+ * @n: how many
+ */
+void vbe_pages_uncharge(unsigned long n)
+{
+	atomic_long_sub(n, &vbe_pages_used);
 }
 
 /**
@@ -133,7 +132,7 @@ static int vbe_window_check(struct vbe_device *dev, const struct vbe_window *win
 	if (!win->len || !PAGE_ALIGNED(win->fe_addr) || !PAGE_ALIGNED(win->len) ||
 	    win->fe_addr + win->len < win->fe_addr)
 		return -EINVAL;
-	if (win->mem_class == VBE_MEM_PINNED &&
+	if (win->mem_class != VBE_MEM_COPY &&
 	    win->fe_addr + win->len > VBE_MMAP_INFLIGHT)
 		return -EINVAL;
 	if (dev->n_windows == VBE_MAX_WINDOWS)
@@ -144,46 +143,74 @@ static int vbe_window_check(struct vbe_device *dev, const struct vbe_window *win
 	return 0;
 }
 
+/* Tell the backend; dev->lock held. */
+static void vbe_windows_changed(struct vbe_device *dev)
+{
+	vbe_event_post(dev, dev->client, VBE_EVENT_MEM, VBE_NO_QUEUE, 0, 0, 0);
+}
+
 /**
  * vbe_window_add() - let backends reach a range of FE addresses
- * @dev: device
+ * @dev: device; a backend may be attached, and is told by VBE_EVENT_MEM
  * @win: the range; the caller keeps it until vbe_window_del()
  *
- * Context: process, may sleep; takes mem_sem.
+ * Context: process, may sleep; takes dev->lock and mem_sem.
  * Return: 0; EINVAL, EEXIST (overlap), ENOSPC.
  */
 int vbe_window_add(struct vbe_device *dev, struct vbe_window *win)
 {
 	int ret;
 
+	mutex_lock(&dev->lock);
 	down_write(&dev->mem_sem);
 	ret = vbe_window_check(dev, win);
 	if (!ret)
 		dev->windows[dev->n_windows++] = win;
 	up_write(&dev->mem_sem);
+	if (!ret && dev->client) {
+		/* It was there before, perhaps: no scratch memory among its pages. */
+		vbe_window_zap(dev->client, win, win->fe_addr, win->len);
+		vbe_windows_changed(dev);
+	}
+	mutex_unlock(&dev->lock);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(vbe_window_add);
 
 /**
  * vbe_window_del() - take a range back
- * @dev: device; no backend is attached
+ * @dev: device; a backend may be attached, and is told by VBE_EVENT_MEM
  * @win: from vbe_window_add(); not being there is no error
  *
- * Context: process, may sleep; takes mem_sem.
+ * When it returns, no mapping and no MEM_COPY reaches the range, and no more will.
+ * Pages that the kernel holds for I/O of the backend (class "pinned") it may still
+ * use until that I/O ends, like after a revocation.
+ *
+ * dev->lock is held from the removal to the unmapping: whoever revokes the backend
+ * meanwhile either finds the window in its list, or has not ended the attachment,
+ * and then the backend is still to be seen here.
+ *
+ * Context: process, may sleep; takes dev->lock and mem_sem.
  */
 void vbe_window_del(struct vbe_device *dev, struct vbe_window *win)
 {
+	bool found = false;
 	u32 i;
 
+	mutex_lock(&dev->lock);
 	down_write(&dev->mem_sem);
-	for (i = 0; i < dev->n_windows; i++) {
+	for (i = 0; i < dev->n_windows && !found; i++) {
 		if (dev->windows[i] != win)
 			continue;
 		dev->windows[i] = dev->windows[--dev->n_windows];
-		break;
+		found = true;
 	}
 	up_write(&dev->mem_sem);
+	if (found && dev->client) {
+		vbe_window_zap(dev->client, win, win->fe_addr, win->len);
+		vbe_windows_changed(dev);
+	}
+	mutex_unlock(&dev->lock);
 }
 EXPORT_SYMBOL_GPL(vbe_window_del);
 
@@ -229,13 +256,33 @@ bool vbe_window_contains(struct vbe_device *dev, u64 fe_addr, u64 len)
 }
 
 /**
- * vbe_window_busy() - does anybody but its owner refer to a page of a window?
- * @win: pinned window that nobody has mapped
+ * vbe_window_reachable() - the window, or in-flight area, that covers a range, or NULL
+ * @dev: device; mem_sem held
+ * @addr: where a backend mapped it
+ * @len: bytes
  */
-bool vbe_window_busy(struct vbe_window *win)
+struct vbe_window *vbe_window_reachable(struct vbe_device *dev, u64 addr, u64 len)
+{
+	lockdep_assert_held(&dev->mem_sem);
+	if (dev->inflight.pages && vbe_window_covers(&dev->inflight, addr, len))
+		return &dev->inflight;
+	return vbe_window_find(dev, addr, len);
+}
+
+/* ---- what a dead backend left in flight -------------------------------------------- */
+
+/**
+ * vbe_window_busy() - does anybody but its owner refer to a page of a window?
+ * @win: pinned window that nobody has mapped; mem_sem held, if its pages come on demand
+ * @give_up: somebody waited long enough: pages on demand may be another's for good,
+ *	who cannot be told from a dead backend's I/O. Forget them
+ */
+bool vbe_window_busy(struct vbe_window *win, bool give_up)
 {
 	unsigned long i;
 
+	if (win->ops)
+		return win->ops->busy && win->ops->busy(win, give_up);
 	if (win->mem_class != VBE_MEM_PINNED || !win->pages)
 		return false;
 	for (i = 0; i < win->len >> PAGE_SHIFT; i++)
@@ -247,227 +294,132 @@ bool vbe_window_busy(struct vbe_window *win)
 /**
  * vbe_device_mem_busy() - is I/O of an ended backend still in flight?
  * @dev: device without a backend
+ * @give_up: see vbe_window_busy()
  *
  * Context: process, may sleep; takes mem_sem.
  */
-bool vbe_device_mem_busy(struct vbe_device *dev)
+bool vbe_device_mem_busy(struct vbe_device *dev, bool give_up)
 {
 	bool busy;
 	u32 i;
 
 	down_read(&dev->mem_sem);
-	busy = vbe_window_busy(&dev->inflight);
+	busy = vbe_window_busy(&dev->inflight, give_up);
 	for (i = 0; !busy && i < dev->n_windows; i++)
-		busy = vbe_window_busy(dev->windows[i]);
+		busy = vbe_window_busy(dev->windows[i], give_up);
 	up_read(&dev->mem_sem);
 	return busy;
 }
 
-/* ---- mappings ------------------------------------------------------------------------ */
+/* ---- taking memory back ------------------------------------------------------------- */
 
-static struct vbe_window *vbe_mappable_find(struct vbe_device *dev, u64 addr, u64 len)
-{
-	lockdep_assert_held(&dev->mem_sem);
-	if (dev->inflight.pages && vbe_window_covers(&dev->inflight, addr, len))
-		return &dev->inflight;
-	return vbe_window_find(dev, addr, len);
-}
-
-static int vbe_insert_scratch(struct vbe_device *dev, struct vm_area_struct *vma,
-			      unsigned long va)
-{
-	struct page *page = alloc_page(GFP_HIGHUSER | __GFP_ZERO | __GFP_ACCOUNT |
-				       __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
-	int ret;
-
-	if (!page)
-		return -ENOMEM;
-	ret = vm_insert_page(vma, va, page);
-	/* The page table holds it from now on. */
-	put_page(page);
-	trace_vbe_map(dev, va, 1, true);
-	return ret;
-}
-
-static int vbe_insert_window(struct vbe_device *dev, struct vm_area_struct *vma,
-			     unsigned long va, struct vbe_window *win, u64 addr)
-{
-	unsigned long first = (addr - win->fe_addr) >> PAGE_SHIFT;
-	unsigned long want, left;
-	int ret;
-
-	want = min3((vma->vm_end - va) >> PAGE_SHIFT,
-		    (unsigned long)(win->len >> PAGE_SHIFT) - first,
-		    (unsigned long)VBE_FAULT_BATCH);
-	left = want;
-	ret = vm_insert_pages(vma, va, &win->pages[first], &left);
-	atomic64_add(want - left, &dev->stats.maps);
-	trace_vbe_map(dev, addr, want - left, false);
-	/* Stopped at a page that another fault had brought: ours is there. */
-	return left < want ? 0 : ret;
-}
-
-static int vbe_mem_insert(struct vbe_client *c, struct vm_area_struct *vma,
-			  unsigned long va, u64 addr, bool user)
-{
-	struct vbe_device *dev = c->dev;
-	struct vbe_window *win;
-	unsigned int noio;
-	int ret;
-
-	/*
-	 * Revocation waits for mem_sem. An allocation below must not wait for I/O
-	 * that only the revocation would end.
-	 */
-	noio = memalloc_noio_save();
-	down_read(&dev->mem_sem);
-	win = vbe_mappable_find(dev, addr, PAGE_SIZE);
-	/*
-	 * Scratch memory is for the backend's own loads and stores. I/O that the
-	 * kernel does for it fails: else zeroes would be written to an image.
-	 */
-	if (c->revoked || !win || win->mem_class != VBE_MEM_PINNED)
-		ret = user ? vbe_insert_scratch(dev, vma, va) : -EFAULT;
-	else
-		ret = vbe_insert_window(dev, vma, va, win, addr);
-	up_read(&dev->mem_sem);
-	memalloc_noio_restore(noio);
-	return ret;
-}
-
-static bool vbe_page_guarded(const struct vbe_window *win, u64 addr)
-{
-	return win->guard && test_bit((addr - win->fe_addr) >> PAGE_SHIFT, win->guard);
-}
-
-/*
- * The first write to a mapped page of a guarded window. All its pages come in
- * read-only, as this callback exists. The page lock is held from before the look at
- * the guard until the entry is writable; who guards a page takes that lock after
- * noting so, and unmaps then. So either this look sees it, or the unmapping comes
- * after this entry.
+/**
+ * vbe_window_mapping() - the address space that mappings of a window are in
+ * @c: whose mappings
+ * @win: window
  */
-static vm_fault_t vbe_mem_mkwrite(struct vm_fault *vmf)
+struct address_space *vbe_window_mapping(struct vbe_client *c, const struct vbe_window *win)
 {
-	struct vbe_client *c = vmf->vma->vm_private_data;
-	u64 addr = (u64)vmf->pgoff << PAGE_SHIFT;
-	struct vbe_device *dev = c->dev;
-	struct vbe_window *win;
-	bool guarded;
-
-	lock_page(vmf->page);
-	down_read(&dev->mem_sem);
-	win = vbe_mappable_find(dev, addr, PAGE_SIZE);
-	guarded = !c->revoked && win && vbe_page_guarded(win, addr);
-	up_read(&dev->mem_sem);
-	if (!guarded)
-		return VM_FAULT_LOCKED;
-	unlock_page(vmf->page);
-	return VM_FAULT_SIGBUS;
-}
-
-static vm_fault_t vbe_mem_fault(struct vm_fault *vmf)
-{
-	struct vm_area_struct *vma = vmf->vma;
-	struct vbe_client *c = vma->vm_private_data;
-	int ret;
-
-	atomic64_inc(&c->dev->stats.faults);
-	ret = vbe_mem_insert(c, vma, vmf->address & PAGE_MASK,
-			     (u64)vmf->pgoff << PAGE_SHIFT,
-			     vmf->flags & FAULT_FLAG_USER);
-	/* EBUSY: another thread's fault was first. */
-	if (!ret || ret == -EBUSY)
-		return VM_FAULT_NOPAGE;
-	return ret == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
-}
-
-static const struct vm_operations_struct vbe_mem_vm_ops = {
-	.fault = vbe_mem_fault,
-};
-
-/*
- * Guards cost a fault at the first write to each page, and the kernel pins no such
- * mapping for long (fixed buffers). So windows without guards do without.
- */
-static const struct vm_operations_struct vbe_guarded_vm_ops = {
-	.fault = vbe_mem_fault,
-	.page_mkwrite = vbe_mem_mkwrite,
-};
-
-static int vbe_mmap_check(struct vbe_client *c, u64 addr, u64 len, u32 *flags)
-{
-	struct vbe_device *dev = c->dev;
-	struct vbe_window *win;
-	int ret = 0;
-
-	down_read(&dev->mem_sem);
-	win = vbe_mappable_find(dev, addr, len);
-	if (c->revoked)
-		ret = vbe_fail(&c->why, -ENODEV, "the device is gone");
-	else if (!win)
-		ret = vbe_fail(&c->why, -EINVAL, "the range is not within one window");
-	else if (win->mem_class != VBE_MEM_PINNED)
-		ret = vbe_fail(&c->why, -EOPNOTSUPP, "this window cannot be mapped; use MEM_COPY");
-	else
-		*flags |= win->flags;
-	up_read(&dev->mem_sem);
-	return ret;
+	return win->file ? win->file->f_mapping : c->inode->i_mapping;
 }
 
 /**
- * vbe_client_mmap() - mmap() on a device fd or a memory fd
- * @c: client
- * @vma: the new mapping; its file pins the client
- * @readonly: the fd does not allow writing
- *
- * Context: mmap_lock held; takes mem_sem.
- * Return: 0; EINVAL (private, executable, outside), EACCES, ENODEV, EOPNOTSUPP.
+ * vbe_window_offset() - where an FE address is in that address space, in bytes
+ * @win: window
+ * @addr: FE address within it
  */
-int vbe_client_mmap(struct vbe_client *c, struct vm_area_struct *vma, bool readonly)
+u64 vbe_window_offset(const struct vbe_window *win, u64 addr)
 {
-	u32 flags = readonly ? VBE_WINDOW_F_READONLY : 0;
-	int ret;
+	return win->file ? win->file_offset + (addr - win->fe_addr) : addr;
+}
 
-	/* VM_SHARED is clear on a shared mapping of a read-only file. */
-	if (!(vma->vm_flags & VM_MAYSHARE))
-		return vbe_fail(&c->why, -EINVAL, "FE memory is mapped MAP_SHARED only");
-	if (vma->vm_flags & VM_EXEC)
-		return vbe_fail(&c->why, -EINVAL, "FE memory is not mapped executable");
-	ret = vbe_mmap_check(c, (u64)vma->vm_pgoff << PAGE_SHIFT,
-			     vma->vm_end - vma->vm_start, &flags);
-	if (ret)
-		return ret;
-	readonly = flags & VBE_WINDOW_F_READONLY;
-	if (readonly && (vma->vm_flags & VM_WRITE))
-		return vbe_fail(&c->why, -EACCES, "this memory is read-only");
-	vm_flags_clear(vma, VM_MAYEXEC | (readonly ? VM_MAYWRITE : 0));
-	vm_flags_set(vma, VM_MIXEDMAP | VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
-	vma->vm_private_data = c;
-	vma->vm_ops = flags & VBE_WINDOW_F_GUARDED ? &vbe_guarded_vm_ops : &vbe_mem_vm_ops;
-	return 0;
+/**
+ * vbe_window_zap() - take pages out of a backend's page tables
+ * @c: backend
+ * @win: window
+ * @addr: first FE address
+ * @len: bytes
+ *
+ * Where the pages are a file's, all mappings of that part of the file are emptied, and
+ * whoever else has some faults again. That is as rare as revocations of a live backend:
+ * one that exits has no mappings any more when it comes here.
+ *
+ * Context: process, may sleep.
+ */
+void vbe_window_zap(struct vbe_client *c, const struct vbe_window *win, u64 addr, u64 len)
+{
+	if (win->file && !atomic_read(&c->file_maps))
+		return;
+	/* Ours are shared mappings; private copies that others made of a file are theirs. */
+	unmap_mapping_range(vbe_window_mapping(c, win), vbe_window_offset(win, addr), len,
+			    !win->file);
 }
 
 /**
  * vbe_client_revoke_mem() - turn all mappings of a client into scratch memory
  * @c: client
  *
+ * It is one cut through what each of its threads does: whoever touches a page that is
+ * gone already waits until all are. Else a completion could be published in a ring that
+ * is still the FE's, after its status, or its line in the in-flight area, went into
+ * scratch memory; and a next backend, which resumes from that area, would go wrong.
+ *
  * Context: process, may sleep; takes mem_sem. May be called again.
  */
 void vbe_client_revoke_mem(struct vbe_client *c)
 {
 	struct vbe_device *dev = c->dev;
+	u32 i;
 
 	down_write(&dev->mem_sem);
 	WRITE_ONCE(c->revoked, true);
-	up_write(&dev->mem_sem);
 	unmap_mapping_range(c->inode->i_mapping, 0, 0, 1);
+	for (i = 0; i < dev->n_windows; i++)
+		if (dev->windows[i]->file)
+			vbe_window_zap(c, dev->windows[i], dev->windows[i]->fe_addr,
+				       dev->windows[i]->len);
+	up_write(&dev->mem_sem);
+}
+
+/**
+ * vbe_inflight_replace() - another in-flight area
+ * @dev: device that has one; its lock held
+ * @pages: as many as there are now, charged; the core's from now on. They may be a
+ *	file's, so that backends map them without references (class "pfn")
+ *
+ * Context: process, may sleep; takes mem_sem.
+ */
+void vbe_inflight_replace(struct vbe_device *dev, struct page **pages)
+{
+	struct vbe_window *win = &dev->inflight;
+	struct page **old;
+
+	lockdep_assert_held(&dev->lock);
+	down_write(&dev->mem_sem);
+	old = win->pages;
+	win->pages = pages;
+	win->mem_class = VBE_MEM_PFN;
+	up_write(&dev->mem_sem);
+	/* Those of former backends are revoked. */
+	if (dev->client)
+		vbe_window_zap(dev->client, win, win->fe_addr, win->len);
+	vbe_pages_free(old, win->len >> PAGE_SHIFT);
+}
+
+/**
+ * vbe_page_guarded() - may a backend not write here?
+ * @win: window; mem_sem held
+ * @addr: FE address within it
+ */
+bool vbe_page_guarded(const struct vbe_window *win, u64 addr)
+{
+	return win->guard && test_bit((addr - win->fe_addr) >> PAGE_SHIFT, win->guard);
 }
 
 /**
  * vbe_window_guard() - forbid or allow writing to pages of a guarded window
  * @dev: device
- * @win: its window
+ * @win: its window, with @pages of its own
  * @first: page within the window
  * @n: pages
  * @guard: forbid
@@ -497,14 +449,34 @@ void vbe_window_guard(struct vbe_device *dev, struct vbe_window *win, unsigned l
 	mutex_lock(&dev->lock);
 	c = dev->client;
 	if (c)
-		unmap_mapping_range(c->inode->i_mapping,
-				    win->fe_addr + ((loff_t)first << PAGE_SHIFT),
-				    (loff_t)n << PAGE_SHIFT, 1);
+		vbe_window_zap(c, win, win->fe_addr + ((u64)first << PAGE_SHIFT),
+			       (u64)n << PAGE_SHIFT);
 	mutex_unlock(&dev->lock);
 }
 EXPORT_SYMBOL_GPL(vbe_window_guard);
 
 /* ---- copies -------------------------------------------------------------------------- */
+
+/* The page of an address, with a reference; mem_sem held. */
+static struct page *vbe_copy_page(struct vbe_window *win, u64 addr, bool to_fe)
+{
+	unsigned long index = (addr - win->fe_addr) >> PAGE_SHIFT;
+	struct page *page;
+	long got;
+
+	if (win->mem_class == VBE_MEM_COPY)
+		return ERR_PTR(-EFAULT);
+	if (to_fe && ((win->flags & VBE_WINDOW_F_READONLY) || vbe_page_guarded(win, addr)))
+		return ERR_PTR(-EFAULT);
+	if (!win->ops) {
+		get_page(win->pages[index]);
+		return win->pages[index];
+	}
+	got = win->ops->get(win, index, 1, to_fe, &page);
+	if (got == -ENXIO)
+		return ERR_PTR(-EFAULT);
+	return got < 0 ? ERR_PTR(got) : page;
+}
 
 /*
  * One piece within a page, through a bounce buffer: user memory may take any time
@@ -515,24 +487,34 @@ static int vbe_copy_locked(struct vbe_client *c, u64 addr, void *bounce, u32 len
 {
 	struct vbe_device *dev = c->dev;
 	struct vbe_window *win;
+	unsigned int noio;
 	struct page *page;
-	int ret = -EFAULT;
+	int ret = 0;
 
+	/* As in a fault, see map.c. */
+	noio = memalloc_noio_save();
 	down_read(&dev->mem_sem);
 	win = vbe_window_find(dev, addr, len);
-	if (c->revoked) {
-		ret = -ENODEV;
-	} else if (win && win->mem_class == VBE_MEM_PINNED &&
-		   !(to_fe && ((win->flags & VBE_WINDOW_F_READONLY) ||
-			       vbe_page_guarded(win, addr)))) {
-		page = win->pages[(addr - win->fe_addr) >> PAGE_SHIFT];
+	if (c->revoked)
+		page = ERR_PTR(-ENODEV);
+	else if (!win)
+		page = ERR_PTR(-EFAULT);
+	else
+		page = vbe_copy_page(win, addr, to_fe);
+	if (IS_ERR(page)) {
+		ret = PTR_ERR(page);
+	} else {
 		if (to_fe)
 			memcpy_to_page(page, offset_in_page(addr), bounce, len);
 		else
 			memcpy_from_page(bounce, page, offset_in_page(addr), len);
-		ret = 0;
+		/* A page of a file may be reclaimed. */
+		if (to_fe && win->ops)
+			set_page_dirty_lock(page);
+		put_page(page);
 	}
 	up_read(&dev->mem_sem);
+	memalloc_noio_restore(noio);
 	return ret;
 }
 
