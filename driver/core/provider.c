@@ -16,6 +16,7 @@ static LIST_HEAD(vbe_providers);
 static const struct vbe_transport_ops * const vbe_transports[] = {
 	&vbe_direct_transport,
 	&vbe_mmio_transport,
+	&vbe_pci_transport,
 };
 
 static struct vbe_provider_ops *vbe_provider_lookup(const char *name)
