@@ -17,6 +17,7 @@ static const struct vbe_transport_ops * const vbe_transports[] = {
 	&vbe_direct_transport,
 	&vbe_mmio_transport,
 	&vbe_pci_transport,
+	&vbe_raw_transport,
 };
 
 static struct vbe_provider_ops *vbe_provider_lookup(const char *name)
