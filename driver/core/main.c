@@ -256,9 +256,13 @@ static int __init vbe_init(void)
 {
 	int ret;
 
-	ret = misc_register(&vbe_misc);
+	/* Nobody sees a provider before /dev/vbe and netlink are there. */
+	ret = vbe_provider_register(&vbe_user_provider);
 	if (ret)
 		return ret;
+	ret = misc_register(&vbe_misc);
+	if (ret)
+		goto err_provider;
 	ret = vbe_nl_init();
 	if (ret)
 		goto err_misc;
@@ -266,6 +270,8 @@ static int __init vbe_init(void)
 
 err_misc:
 	misc_deregister(&vbe_misc);
+err_provider:
+	vbe_provider_unregister(&vbe_user_provider);
 	return ret;
 }
 
@@ -277,6 +283,7 @@ static void __exit vbe_exit(void)
 {
 	vbe_nl_exit();
 	misc_deregister(&vbe_misc);
+	vbe_provider_unregister(&vbe_user_provider);
 	/* Guests and their maps are freed by RCU. */
 	rcu_barrier();
 }
