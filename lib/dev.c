@@ -244,11 +244,41 @@ int vbe_call(struct vbe_dev *dev, uint32_t index)
 
 int vbe_complete(struct vbe_dev *dev, uint64_t cookie, uint32_t result)
 {
+	return vbe_complete_data(dev, cookie, result, 0);
+}
+
+int vbe_complete_data(struct vbe_dev *dev, uint64_t cookie, uint32_t result, uint64_t data)
+{
 	struct vbe_complete arg = {
 		.size = sizeof(arg),
 		.result = result,
 		.cookie = cookie,
+		.data = data,
 	};
 
 	return vbe_ioctl(dev, VBE_IOC_COMPLETE, &arg);
+}
+
+int vbe_raw_region(struct vbe_dev *dev, const struct vbe_raw_region *region)
+{
+	struct vbe_raw_region arg = *region;
+
+	arg.size = sizeof(arg);
+	return vbe_ioctl(dev, VBE_IOC_RAW_REGION, &arg);
+}
+
+int vbe_raw_match(struct vbe_dev *dev, const struct vbe_raw_match *match)
+{
+	struct vbe_raw_match arg = *match;
+
+	arg.size = sizeof(arg);
+	return vbe_ioctl(dev, VBE_IOC_RAW_MATCH, &arg);
+}
+
+int vbe_raw_irq(struct vbe_dev *dev, const struct vbe_raw_irq *irq)
+{
+	struct vbe_raw_irq arg = *irq;
+
+	arg.size = sizeof(arg);
+	return vbe_ioctl(dev, VBE_IOC_RAW_IRQ, &arg);
 }

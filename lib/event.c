@@ -46,6 +46,9 @@ const char *vbe_event_name(uint32_t type)
 		[VBE_EVENT_OFFLINE] = "OFFLINE",
 		[VBE_EVENT_GONE] = "GONE",
 		[VBE_EVENT_RESIZE] = "RESIZE",
+		[VBE_EVENT_QUEUE_STOP] = "QUEUE_STOP",
+		[VBE_EVENT_KICK_FD] = "KICK_FD",
+		[VBE_EVENT_ACCESS] = "ACCESS",
 	};
 
 	if (type >= sizeof(names) / sizeof(names[0]) || !names[type])

@@ -99,23 +99,33 @@ static struct vbe_vq_window *same_window(struct vbe_dev *dev, const struct vbe_m
 	return NULL;
 }
 
-static void map_window(struct vbe_dev *dev, struct vbe_vq_window *w)
+/*
+ * Map a window; at @old, where one like it was mapped before. That may be another one: only a new
+ * mapping is sure to be of what is there now, and has no scratch memory from the time between.
+ */
+static void map_window(struct vbe_dev *dev, struct vbe_vq_window *w, struct vbe_vq_window *old)
 {
 	int prot = PROT_READ | (w->flags & VBE_VQ_WINDOW_RO ? 0 : PROT_WRITE);
+	void *at = old ? old->host : NULL;
 	void *host;
 
 	if (w->len > SIZE_MAX)
 		return;
-	host = mmap(NULL, w->len, prot, MAP_SHARED, dev->fd, (off_t)w->fe_addr);
+	host = mmap(at, w->len, prot, MAP_SHARED | (at ? MAP_FIXED : 0), dev->fd,
+		    (off_t)w->fe_addr);
 	/* What cannot be mapped (address space, caps) can still be copied. */
-	if (host != MAP_FAILED)
+	if (host != MAP_FAILED) {
 		w->host = host;
+	} else if (at) {
+		munmap(at, w->len);
+		old->host = NULL;
+	}
 }
 
 static int table_add(struct vbe_dev *dev, struct table *t, const struct vbe_mem_query *q)
 {
 	struct vbe_vq_window *windows;
-	struct vbe_vq_window *old, *w;
+	struct vbe_vq_window *w;
 	struct vbe_kind *kinds;
 
 	windows = realloc(t->windows, (t->n + 1) * sizeof(*windows));
@@ -134,11 +144,8 @@ static int table_add(struct vbe_dev *dev, struct table *t, const struct vbe_mem_
 	w->len = q->len;
 	w->flags = (q->flags & VBE_WINDOW_F_READONLY ? VBE_VQ_WINDOW_RO : 0) |
 		   (q->flags & VBE_WINDOW_F_GUARDED ? VBE_VQ_WINDOW_RINGS : 0);
-	old = same_window(dev, q);
-	if (old)
-		w->host = old->host;
-	else if (q->mem_class != VBE_MEM_COPY)
-		map_window(dev, w);
+	if (q->mem_class != VBE_MEM_COPY)
+		map_window(dev, w, same_window(dev, q));
 	t->n++;
 	return 0;
 }

@@ -42,6 +42,27 @@ struct vbe_dev {
 	uint32_t inflight_queues;
 };
 
+/**
+ * struct vbe_kick - what a queue is kicked by
+ * @fd: what waiters use: a duplicate of @own or @adopted; the same number for its life
+ * @own: our eventfd
+ * @adopted: the FE's eventfd, or -1
+ * @nonblock: @fd does not block: poll it first. A hint; atomic
+ */
+struct vbe_kick {
+	int fd;
+	int own;
+	int adopted;
+	bool nonblock;
+};
+
+int vbe_kick_init(struct vbe_kick *k);
+void vbe_kick_exit(struct vbe_kick *k);
+int vbe_kick_attach(struct vbe_kick *k, struct vbe_dev *dev, uint32_t index);
+void vbe_kick_detach(struct vbe_kick *k, struct vbe_dev *dev, uint32_t index);
+int vbe_kick_wait(struct vbe_kick *k, int timeout_ms);
+void vbe_kick_wake(struct vbe_kick *k);
+
 int vbe_ioctl(const struct vbe_dev *dev, unsigned long cmd, void *arg);
 void vbe_mem_drop(struct vbe_dev *dev);
 

@@ -2,11 +2,8 @@
 /* Copyright (c) 2026 The vbe authors */
 /* The virtqueue engine bound to a queue of a device. */
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "private.h"
 
@@ -15,10 +12,13 @@
  * @vq: the engine's part
  * @dev: its device
  * @index: its number
- * @kick_fd: eventfd, for the life of the queue
+ * @kick: what it is kicked by
  * @slots: the engine's notes, kept for the next start
  * @nr_slots: their number
  * @size: entries; 0 while not started
+ * @packed: ring format, once started
+ * @base: where it ended, as &vbe_queue_info.base; kept after a stop
+ * @has_base: @base is valid
  * @error: why the engine refused or broke; kept after a stop
  * @inflight: slice of the in-flight area, or NULL
  * @inflight_len: its length
@@ -27,10 +27,13 @@ struct vbe_queue {
 	struct vbe_vq vq;
 	struct vbe_dev *dev;
 	uint32_t index;
-	int kick_fd;
+	struct vbe_kick kick;
 	struct vbe_vq_slot *slots;
 	uint32_t nr_slots;
 	uint32_t size;
+	bool packed;
+	uint32_t base;
+	bool has_base;
 	int error;
 	void *inflight;
 	size_t inflight_len;
@@ -50,14 +53,16 @@ uint32_t vbe_queue_inflight_size(uint32_t max_size)
 struct vbe_queue *vbe_queue_new(struct vbe_dev *dev, uint32_t index)
 {
 	struct vbe_queue *q = calloc(1, sizeof(*q));
+	int ret;
 
 	if (!q)
 		return NULL;
 	q->dev = dev;
 	q->index = index;
-	q->kick_fd = eventfd(0, EFD_CLOEXEC);
-	if (q->kick_fd < 0) {
+	ret = vbe_kick_init(&q->kick);
+	if (ret) {
 		free(q);
+		errno = -ret;
 		return NULL;
 	}
 	return q;
@@ -68,7 +73,7 @@ void vbe_queue_free(struct vbe_queue *q)
 	if (!q)
 		return;
 	vbe_queue_stop(q);
-	close(q->kick_fd);
+	vbe_kick_exit(&q->kick);
 	free(q->slots);
 	free(q);
 }
@@ -86,6 +91,14 @@ static int grow_slots(struct vbe_queue *q, uint32_t n)
 	q->slots = slots;
 	q->nr_slots = n;
 	return 0;
+}
+
+/* Where to begin, should the in-flight area have nothing to say. */
+static void config_base(struct vbe_vq_config *cfg, uint32_t base)
+{
+	cfg->flags |= VBE_VQ_START;
+	cfg->start_avail = base & 0xffff;
+	cfg->start_used = cfg->features & VBE_VQ_F_RING_PACKED ? base >> 16 : base & 0xffff;
 }
 
 /* What the driver negotiated and where its rings are. */
@@ -108,6 +121,7 @@ static int queue_config(struct vbe_queue *q, uint32_t flags, struct vbe_vq_confi
 	cfg->desc_addr = qi.desc;
 	cfg->driver_addr = qi.driver;
 	cfg->device_addr = qi.device;
+	config_base(cfg, qi.base);
 	cfg->mem = vbe_mem_engine(q->dev);
 	if (!cfg->mem)
 		return -errno;
@@ -120,7 +134,7 @@ static int queue_config(struct vbe_queue *q, uint32_t flags, struct vbe_vq_confi
 		return -ENOSPC;
 	cfg->inflight = q->inflight;
 	cfg->inflight_len = q->inflight_len;
-	/* The kernel zeroes the area when the driver resets, and zeroes resume as a fresh queue. */
+	/* The kernel zeroes the area when the driver resets, and zeroes say that base counts. */
 	if (!(flags & VBE_START_FRESH))
 		cfg->flags |= VBE_VQ_RESUME;
 	return 0;
@@ -146,19 +160,53 @@ int vbe_queue_start(struct vbe_queue *q, uint32_t flags)
 	q->error = vbe_vq_init(&q->vq, &cfg);
 	if (q->error)
 		return -EPROTO;
-	ret = vbe_set_fds(q->dev, q->index, VBE_FDS_F_KICK, q->kick_fd, -1);
+	ret = vbe_kick_attach(&q->kick, q->dev, q->index);
 	if (ret)
 		return ret;
 	q->size = cfg.size;
+	q->packed = cfg.features & VBE_VQ_F_RING_PACKED;
 	return 0;
+}
+
+int vbe_queue_refresh_kick(struct vbe_queue *q)
+{
+	return q->size ? vbe_kick_attach(&q->kick, q->dev, q->index) : 0;
+}
+
+/* Where the engine is, as &vbe_queue_info.base. */
+static uint32_t engine_base(const struct vbe_queue *q)
+{
+	struct vbe_vq_state state;
+
+	vbe_vq_get_state(&q->vq, &state);
+	return state.avail_pos | (q->packed ? (uint32_t)state.used_pos << 16 : 0);
+}
+
+int vbe_queue_base(struct vbe_queue *q, uint32_t *base)
+{
+	struct vbe_queue_info qi;
+	int ret = 0;
+
+	if (q->size) {
+		*base = engine_base(q);
+	} else if (q->has_base) {
+		*base = q->base;
+	} else {
+		/* It was never served: it is where it began. */
+		ret = vbe_get_queue(q->dev, q->index, &qi);
+		if (!ret)
+			*base = qi.base;
+	}
+	return ret;
 }
 
 void vbe_queue_stop(struct vbe_queue *q)
 {
 	if (!q->size)
 		return;
-	/* Fails only when the device has gone; then nothing is attached either. */
-	vbe_set_fds(q->dev, q->index, VBE_FDS_F_KICK, -1, -1);
+	vbe_kick_detach(&q->kick, q->dev, q->index);
+	q->base = engine_base(q);
+	q->has_base = true;
 	q->error = vbe_vq_error(&q->vq);
 	q->size = 0;
 }
@@ -166,6 +214,7 @@ void vbe_queue_stop(struct vbe_queue *q)
 void vbe_queue_reset(struct vbe_queue *q)
 {
 	vbe_queue_stop(q);
+	q->has_base = false;
 	/*
 	 * The driver will begin anew. If this process is killed before it starts the queue again,
 	 * the next backend must not resume from the old rings' notes.
@@ -199,30 +248,17 @@ int vbe_queue_started(const struct vbe_queue *q)
 
 int vbe_queue_kick_fd(const struct vbe_queue *q)
 {
-	return q->kick_fd;
+	return q->kick.fd;
 }
 
 int vbe_queue_wait(struct vbe_queue *q, int timeout_ms)
 {
-	uint64_t count;
-
-	if (timeout_ms >= 0) {
-		struct pollfd pfd = { .fd = q->kick_fd, .events = POLLIN };
-		int ret = poll(&pfd, 1, timeout_ms);
-
-		if (ret <= 0)
-			return ret ? -errno : 0;
-	}
-	return read(q->kick_fd, &count, sizeof(count)) < 0 ? -errno : 1;
+	return vbe_kick_wait(&q->kick, timeout_ms);
 }
 
 void vbe_queue_wake(struct vbe_queue *q)
 {
-	uint64_t one = 1;
-	/* Blocks only with 2^64 - 2 kicks unread. */
-	ssize_t n = write(q->kick_fd, &one, sizeof(one));
-
-	(void)n;
+	vbe_kick_wake(&q->kick);
 }
 
 int vbe_queue_pop(struct vbe_queue *q, struct vbe_vq_chain *chain)

@@ -110,6 +110,61 @@ static void zeroes_are_fresh(void)
 	}
 }
 
+/* Zeroes begin where the caller says; an area in use knows better. */
+static void zeroes_begin_at(uint64_t ring, uint16_t count, uint16_t pos, uint16_t other)
+{
+	struct vbe_vq_state s;
+
+	setup_log(ring);
+	memset(t.log, 0, sizeof(t.log));
+	t.avail = count;
+	*at16(DEVICE_OFF + 2) = ring ? 0 : count;
+	one(3, AT(DATA_OFF), 4, 0);
+	one(4, AT(DATA_OFF), 4, 0);
+	t.cfg.flags = VBE_VQ_START;
+	t.cfg.start_avail = pos;
+	t.cfg.start_used = pos;
+	CHECK_EQ(resume(), 0);
+	vbe_vq_get_state(&t.vq, &s);
+	CHECK_EQ(s.avail_pos, pos);
+	CHECK_EQ(s.used_pos, pos);
+	CHECK_EQ(pop(), 1);
+	CHECK_EQ(t.chain.id, 3);
+	CHECK(!t.chain.resumed);
+	CHECK_EQ(vbe_vq_push(&t.vq, t.chain.token, 0), 0);
+	CHECK_EQ(pop(), 1);
+	CHECK_EQ(t.chain.id, 4);
+
+	t.cfg.start_avail = other;
+	t.cfg.start_used = other;
+	CHECK_EQ(resume(), 0);
+	vbe_vq_get_state(&t.vq, &s);
+	CHECK_EQ(s.in_flight, 1);
+	CHECK_EQ(pop(), 1);
+	CHECK_EQ(t.chain.id, 4);
+	CHECK(t.chain.resumed);
+	one(5, AT(DATA_OFF), 4, 0);
+	CHECK_EQ(pop(), 1);
+	CHECK_EQ(t.chain.id, 5);
+	CHECK_EQ(pop(), 0);
+}
+
+static void zeroes_and_start(void)
+{
+	unsigned int i;
+
+	zeroes_begin_at(0, 5, 5, 0);
+	zeroes_begin_at(0, 0xfffe, 0xfffe, 0x8000);
+	for (i = 0; i < 4 * SIZE; i++) {
+		uint16_t pos = i % SIZE | (i / SIZE % 2 ? 0 : 0x8000);
+
+		NOTE("%u descriptors before", i);
+		zeroes_begin_at(VBE_VQ_F_RING_PACKED, i, pos, pos ^ 0x8000);
+		zeroes_begin_at(VBE_VQ_F_RING_PACKED, i, pos, 0x8000);
+		zeroes_begin_at(0, i, i, i + 1);
+	}
+}
+
 static void header_is_checked(void)
 {
 	static const uint32_t bad[][2] = {
@@ -324,6 +379,7 @@ void log_tests(void)
 	test_run("unit: layout of the in-flight area, split", layout_split);
 	test_run("unit: layout of the in-flight area, packed", layout_packed);
 	test_run("unit: zeroes are a fresh in-flight area", zeroes_are_fresh);
+	test_run("unit: zeroes begin where the caller says", zeroes_and_start);
 	test_run("unit: header of the in-flight area", header_is_checked);
 	test_run("unit: entries of the in-flight area", entries_are_checked);
 	test_run("unit: descriptors in the in-flight area", copies_are_checked);

@@ -16,7 +16,8 @@
  *
  * Threads: a &struct vbe_dev may be used by several threads at once, but vbe_close() and
  * vbe_mem_refresh() need it alone. A &struct vbe_queue belongs to one thread at a time; only
- * vbe_queue_wake() may be called by others.
+ * vbe_queue_wake() may be called by others, and, by whoever starts and stops the queue,
+ * vbe_queue_refresh_kick().
  */
 #ifndef VBE_VBE_H
 #define VBE_VBE_H
@@ -234,6 +235,47 @@ VBE_API const char *vbe_event_name(uint32_t type);
  */
 VBE_API int vbe_complete(struct vbe_dev *dev, uint64_t cookie, uint32_t result);
 
+/**
+ * vbe_complete_data() - vbe_complete() for events whose answer has data
+ * @dev: device
+ * @cookie: of the event
+ * @result: 0: accepted, or done
+ * @data: %VBE_EVENT_QUEUE_STOP: what vbe_queue_base() says; %VBE_EVENT_ACCESS: what is loaded
+ *
+ * Return: as vbe_complete().
+ */
+VBE_API int vbe_complete_data(struct vbe_dev *dev, uint64_t cookie, uint32_t result,
+			      uint64_t data);
+
+/* ---- transport "raw": emulators that are not virtio ---------------------------------------- */
+
+/**
+ * vbe_raw_region() - claim a range of addresses, move it or give it up (VBE_IOC_RAW_REGION)
+ * @dev: device
+ * @region: as <linux/vbe.h> says; @size need not be set
+ *
+ * Return: 0; -EEXIST overlaps another region of the guest; -EINVAL; -EOPNOTSUPP; others.
+ */
+VBE_API int vbe_raw_region(struct vbe_dev *dev, const struct vbe_raw_region *region);
+
+/**
+ * vbe_raw_match() - have a store signal an eventfd, or take that back (VBE_IOC_RAW_MATCH)
+ * @dev: device
+ * @match: as <linux/vbe.h> says; @size need not be set
+ *
+ * Return: 0; -EEXIST, -ENOENT, -ENOSPC, -EINVAL; others.
+ */
+VBE_API int vbe_raw_match(struct vbe_dev *dev, const struct vbe_raw_match *match);
+
+/**
+ * vbe_raw_irq() - have writes to an eventfd interrupt the guest (VBE_IOC_RAW_IRQ)
+ * @dev: device
+ * @irq: as <linux/vbe.h> says; @size need not be set
+ *
+ * Return: 0 or a negative errno.
+ */
+VBE_API int vbe_raw_irq(struct vbe_dev *dev, const struct vbe_raw_irq *irq);
+
 /* ---- FE memory ---------------------------------------------------------------------------- */
 
 /** The backend will read what vbe_mem() gives. */
@@ -328,8 +370,10 @@ VBE_API int vbe_mem_window(struct vbe_dev *dev, unsigned int index,
  * vbe_mem_refresh() - query the windows again, after %VBE_EVENT_MEM
  * @dev: device
  *
- * Mappings of windows that stayed as they were stay where they are; others go. No other thread
- * may use memory or queues of the device meanwhile; call vbe_queue_remap() for each queue after.
+ * Windows at the same place as before are mapped where they were, so that pointers stay valid;
+ * other mappings go. No other thread may use memory or queues of the device meanwhile; call
+ * vbe_queue_remap() for each queue after. Until then, what is mapped where a window has changed may
+ * be scratch memory.
  *
  * Return: 0 or a negative errno (the old table is kept then).
  */
@@ -365,7 +409,7 @@ VBE_API int vbe_inflight(struct vbe_dev *dev, uint32_t index, void **area, size_
 
 /* ---- queues --------------------------------------------------------------------------------- */
 
-/** Ignore what a former backend left, and begin with an empty in-flight area. */
+/** Ignore what a former backend left in the in-flight area, and begin with an empty one. */
 #define VBE_START_FRESH		(1u << 0)
 
 /**
@@ -377,7 +421,7 @@ VBE_API int vbe_inflight(struct vbe_dev *dev, uint32_t index, void **area, size_
 VBE_API uint32_t vbe_queue_inflight_size(uint32_t max_size);
 
 /**
- * vbe_queue_new() - make a queue object, with its kick eventfd; nothing is attached yet
+ * vbe_queue_new() - make a queue object, with an eventfd of its own; nothing is attached yet
  * @dev: device, which must outlive it
  * @index: queue
  *
@@ -397,13 +441,41 @@ VBE_API void vbe_queue_free(struct vbe_queue *q);
  * @flags: VBE_START_FRESH or 0
  *
  * Reads what was negotiated, maps, takes up what a former backend (or this one, before a stop) left
- * in flight, and attaches the kick eventfd. Look at the queue once without a kick.
+ * in flight, and attaches an eventfd for kicks: the FE's own where it brings one
+ * (VBE_IOC_QUEUE_KICK_FD), else ours. Where the in-flight area is empty the queue begins at
+ * &vbe_queue_info.base. Look at the queue once without a kick.
  *
  * Return: 0; -EAGAIN when the driver has not enabled it; -EALREADY when it is started; -ENOSPC
  * when the in-flight area is too small; -EPROTO when the engine refused it (vbe_queue_strerror()
  * says why); others.
  */
 VBE_API int vbe_queue_start(struct vbe_queue *q, uint32_t flags);
+
+/**
+ * vbe_queue_refresh_kick() - the FE has changed its eventfd: for %VBE_EVENT_KICK_FD
+ * @q: queue; nothing happens if it is not started
+ *
+ * Attaches the FE's present eventfd, or ours if it brings none any more. May be called while
+ * another thread waits for kicks or works on the queue, but not while one starts, stops, resets or
+ * frees it. The waiter returns once, without a kick, and waits on the new eventfd from then on: by
+ * vbe_queue_wait(), poll(2) or io_uring on vbe_queue_kick_fd(). Who uses epoll(7) has to remove the
+ * fd before this, and to add it again after.
+ *
+ * Return: 0 or a negative errno; the old eventfd is kept then.
+ */
+VBE_API int vbe_queue_refresh_kick(struct vbe_queue *q);
+
+/**
+ * vbe_queue_base() - where a queue is, in the form of &vbe_queue_info.base
+ * @q: queue; after vbe_queue_stop(): where it ended
+ * @base: set
+ *
+ * To answer %VBE_EVENT_QUEUE_STOP: push all that was popped, vbe_queue_stop(), then
+ * vbe_complete_data() with this. The kernel clears the queue's part of the in-flight area then.
+ *
+ * Return: 0; or a negative errno when the queue was never started and the kernel cannot be asked.
+ */
+VBE_API int vbe_queue_base(struct vbe_queue *q, uint32_t *base);
 
 /**
  * vbe_queue_stop() - detach the kick eventfd; the in-flight area keeps what was not pushed
@@ -457,16 +529,22 @@ VBE_API int vbe_queue_started(const struct vbe_queue *q);
  * vbe_queue_kick_fd() - eventfd that becomes readable on a kick
  * @q: queue
  *
- * Return: the fd (blocking); the same for the life of @q.
+ * An FE may bring its own eventfd (see vbe_queue_start()), and vbe_queue_refresh_kick() another;
+ * the number stays the same. It may be blocking or not: poll before you read, and take EAGAIN as
+ * nothing there.
+ *
+ * Return: the fd; the same for the life of @q.
  */
 VBE_API int vbe_queue_kick_fd(const struct vbe_queue *q);
 
 /**
  * vbe_queue_wait() - wait for a kick or vbe_queue_wake(), and take it
  * @q: queue
- * @timeout_ms: milliseconds; -1 for ever, in one system call; 0 only takes what is there
+ * @timeout_ms: milliseconds; -1 for ever, in one system call if the eventfd blocks; 0 only takes
+ *	what is there
  *
- * Return: 1 when there was one, 0 when the time passed, or a negative errno (-EINTR).
+ * Return: 1 when there was one (or, at times, none), 0 when the time passed, or a negative errno
+ * (-EINTR).
  */
 VBE_API int vbe_queue_wait(struct vbe_queue *q, int timeout_ms);
 

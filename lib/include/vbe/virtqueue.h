@@ -234,7 +234,7 @@ struct vbe_vq_slot {
 
 /** &vbe_vq_config.flags: go on where the in-flight area says; needs one. */
 #define VBE_VQ_RESUME			1u
-/** &vbe_vq_config.flags: begin a fresh queue at start_avail and start_used. */
+/** &vbe_vq_config.flags: begin a fresh queue (RESUME: an area of zeroes) at start_avail/used. */
 #define VBE_VQ_START			2u
 
 /**
