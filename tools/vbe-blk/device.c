@@ -90,13 +90,37 @@ static int check_tag(const struct options *o, const struct image *img, struct vb
 	return XC_FAIL;
 }
 
-void disk_tag(const struct image *img, struct vbe_dev *dev)
+/**
+ * disk_claim() - the driver is ready: mark the in-flight area as this image's
+ * @o: options
+ * @img: image
+ * @dev: device
+ *
+ * Whoever runs the guest may have brought an area that a former server left.
+ *
+ * Return: an exit code; not XC_OK after a message.
+ */
+int disk_claim(const struct options *o, const struct image *img, struct vbe_dev *dev)
 {
 	size_t len;
 	void *area;
+	int ret = check_tag(o, img, dev);
 
-	if (vbe_inflight(dev, 0, &area, &len) == 0 && len >= TAG_LEN)
+	if (!ret && vbe_inflight(dev, 0, &area, &len) == 0 && len >= TAG_LEN)
 		memcpy((uint8_t *)area + len - TAG_LEN, img->tag, TAG_LEN);
+	return ret;
+}
+
+/*
+ * A VMM with a transport of its own shows the driver a number of entries that it made up, and
+ * vhost-user has no way to tell it what we can do: so offer the most.
+ */
+static uint32_t queue_size(const struct options *o, const struct vbe_dev_info *info)
+{
+	if (o->queue_size)
+		return o->queue_size;
+	return strcmp((const char *)info->provider, "loop") &&
+	       !strcmp((const char *)info->transport, "direct") ? BLK_MAX_QUEUE_SIZE : 256;
 }
 
 /* Take over a device that a former server described: queues and features must stay. */
@@ -122,7 +146,7 @@ static int adopt(struct disk *d, const struct options *o, const struct image *im
 
 		/* A kernel that does not say will check it at SETUP. */
 		if (vbe_get_queue(dev, i, &q))
-			q.max_size = o->queue_size;
+			q.max_size = queue_size(o, info);
 		if (q.max_size > BLK_MAX_QUEUE_SIZE) {
 			say("device %s: queue %u has %u entries: too many", o->name, i, q.max_size);
 			return XC_FAIL;
@@ -139,9 +163,8 @@ static int adopt(struct disk *d, const struct options *o, const struct image *im
 	return check_tag(o, img, dev);
 }
 
-/* O_DIRECT needs pages that can be pinned: all windows must have them. */
-static int check_memory(struct disk *d, const struct options *o, struct image *img,
-			struct vbe_dev *dev)
+/* O_DIRECT needs pages that can be pinned: all windows must have them. Returns 0 or -errno. */
+static int look_at_memory(struct disk *d, struct image *img, struct vbe_dev *dev)
 {
 	struct vbe_mem_window win;
 	int ret;
@@ -150,7 +173,25 @@ static int check_memory(struct disk *d, const struct options *o, struct image *i
 	for (unsigned int i = 0; (ret = vbe_mem_window(dev, i, &win)) == 0; i++)
 		if (win.mem_class != VBE_MEM_PINNED || !win.host)
 			d->direct = false;
-	if (ret != -ENOENT) {
+	image_use_direct(img, d->direct);
+	return ret == -ENOENT ? 0 : ret;
+}
+
+/* The driver's memory has changed; no I/O is in flight. */
+void disk_memory_changed(struct disk *d, struct image *img, struct vbe_dev *dev)
+{
+	bool was = d->direct;
+
+	look_at_memory(d, img, dev);
+	if (d->direct != was)
+		note("the driver's memory %s be pinned: %s", d->direct ? "can" : "cannot",
+		     d->direct ? "O_DIRECT" : "page cache");
+}
+
+static int check_memory(struct disk *d, const struct options *o, struct image *img,
+			struct vbe_dev *dev)
+{
+	if (look_at_memory(d, img, dev)) {
 		say("device %s: cannot reach the driver's memory: %s", o->name, vbe_error(dev));
 		return XC_FAIL;
 	}
@@ -159,8 +200,13 @@ static int check_memory(struct disk *d, const struct options *o, struct image *i
 		    "use --direct auto", o->name);
 		return XC_UNSUPPORTED;
 	}
-	if (!d->direct)
-		image_no_direct(img);
+	/*
+	 * What is registered stays what it was, even when a VMM has put other memory in its place:
+	 * until we hear of that, the driver would get old memory's data, and no error.
+	 */
+	d->fixed = d->direct && d->local && o->fixed;
+	if (o->fixed && !d->local)
+		say("device %s: its driver's memory may change: no fixed buffers", o->name);
 	return XC_OK;
 }
 
@@ -168,6 +214,7 @@ static int do_setup(struct disk *d, const struct options *o, struct vbe_dev *dev
 		    const struct vbe_dev_info *info)
 {
 	struct vbe_dev_setup s = {
+		.flags = VBE_SETUP_F_QUEUE_STOP,
 		.virtio_id = VIRTIO_ID_BLOCK,
 		.features = d->features,
 		.n_queues = d->n_queues,
@@ -182,6 +229,11 @@ static int do_setup(struct disk *d, const struct options *o, struct vbe_dev *dev
 	if (d->resumed)
 		s.inflight_size = info->inflight_size;
 	ret = vbe_setup(dev, &s);
+	if (ret == -EINVAL) {
+		/* Perhaps a kernel that cannot stop single queues. */
+		s.flags = 0;
+		ret = vbe_setup(dev, &s);
+	}
 	if (!ret)
 		return XC_OK;
 	say("device %s: cannot be set up: %s", o->name, vbe_error(dev));
@@ -221,7 +273,7 @@ int disk_setup(struct disk *d, const struct options *o, struct image *img, struc
 		}
 		d->n_queues = o->queues;
 		for (uint32_t i = 0; i < d->n_queues; i++)
-			d->queue_sizes[i] = o->queue_size;
+			d->queue_sizes[i] = queue_size(o, &info);
 		d->features = offer(o, img, d->n_queues);
 		fill_config(d, o, img);
 	}

@@ -16,7 +16,7 @@
 #include "vbe-blk.h"
 
 #define ZERO_CHUNK	(1u << 20)
-#define PREDECESSOR_MS	3000
+#define PREDECESSOR_MS	5000
 #define RETRY_US	20000
 
 /* Whether O_DIRECT works on @fd with this alignment: some file systems only say so on I/O. */
@@ -177,6 +177,20 @@ static int lock_image(int fd, bool shared)
 	return -1;
 }
 
+/*
+ * O_DIRECT that outlives this process (killed with I/O in flight) keeps the open file that it was
+ * submitted on. So the lock is to be that file's: then a next server waits for such I/O, also
+ * where the kernel does not make it wait, since the device went as well and is another one now.
+ * Somebody may get the lock in between; then one of us two gives up.
+ */
+static int lock_direct(struct image *img)
+{
+	if (img->direct_fd < 0 || img->read_only)
+		return 0;
+	flock(img->fd, LOCK_UN);
+	return lock_image(img->direct_fd, false);
+}
+
 /**
  * image_open() - open what is to be served
  * @img: filled in
@@ -227,16 +241,22 @@ int image_open(struct image *img, const struct options *o)
 		say("%s: O_DIRECT does not work here: use --direct auto", o->image);
 		return XC_UNSUPPORTED;
 	}
+	if (lock_direct(img) < 0) {
+		say("%s: another process uses it (flock)", o->image);
+		return XC_FAIL;
+	}
 	img->can_discard = probe_discard(img);
 	return XC_OK;
 }
 
-/* The FE's memory is not of the class that O_DIRECT needs. */
-void image_no_direct(struct image *img)
+/**
+ * image_use_direct() - use O_DIRECT, or do not
+ * @img: image; no I/O is in flight
+ * @on: the FE's memory is of the class that O_DIRECT needs
+ */
+void image_use_direct(struct image *img, bool on)
 {
-	if (img->direct_fd >= 0)
-		close(img->direct_fd);
-	img->direct_fd = -1;
+	img->direct = on && img->direct_fd >= 0;
 }
 
 /**
@@ -356,7 +376,9 @@ int image_sync(const struct image *img)
 
 void image_close(struct image *img)
 {
-	image_no_direct(img);
+	if (img->direct_fd >= 0)
+		close(img->direct_fd);
+	img->direct_fd = -1;
 	if (img->fd >= 0)
 		close(img->fd);
 	img->fd = -1;

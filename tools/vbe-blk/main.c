@@ -2,7 +2,6 @@
 /* Copyright (c) 2026 The vbe authors */
 /* vbe-blk: a virtio block device backend. See vbe-blk(8). */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -10,22 +9,7 @@
 
 #include "vbe-blk.h"
 
-#define OPEN_WAIT_MS	2000	/* for a predecessor to end */
-
-static int exit_code(int err)
-{
-	switch (err) {
-	case EACCES:
-	case EPERM:
-		return XC_PERM;
-	case EOPNOTSUPP:
-	case ENOPROTOOPT:
-	case ENOSYS:
-		return XC_UNSUPPORTED;
-	default:
-		return XC_FAIL;
-	}
-}
+const char *const log_name = "vbe-blk";
 
 /* Returns an exit code; *@created tells whether the device is new. */
 static int create(const struct options *o, bool *created)
@@ -39,57 +23,7 @@ static int create(const struct options *o, bool *created)
 	say("cannot make device %s: %s", o->name, err);
 	if (ret == -EPERM || ret == -EACCES)
 		say("making a device needs root; --on NAME serves one that root has made");
-	return exit_code(-ret);
-}
-
-/* What may take long before there is a device to care for can be interrupted. */
-static void interruptible(bool on)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigprocmask(on ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
-}
-
-/*
- * A predecessor that was just killed may take a moment to end, and its I/O longer: the last try
- * lets the kernel wait for that.
- */
-static struct vbe_dev *open_patiently(const char *name)
-{
-	int64_t end = now_ms() + OPEN_WAIT_MS;
-
-	while (now_ms() < end) {
-		struct vbe_dev *dev = vbe_open(name, VBE_OPEN_F_NOWAIT);
-
-		if (dev || errno != EBUSY)
-			return dev;
-		usleep(20000);
-	}
-	return vbe_open(name, 0);
-}
-
-static struct vbe_dev *open_device(const struct options *o, int *code)
-{
-	struct vbe_dev *dev;
-	int err;
-
-	interruptible(true);
-	dev = o->fd >= 0 ? vbe_from_fd(o->fd) : open_patiently(o->name);
-	err = errno;
-	interruptible(false);
-	if (dev)
-		return dev;
-	if (o->fd >= 0)
-		say("--fd %d: %s", o->fd, vbe_error(NULL));
-	else
-		say("device %s: %s", o->name, vbe_error(NULL));
-	if (o->loop && err == EBUSY)
-		say("another name can be given by --name");
-	*code = exit_code(err);
-	return NULL;
+	return open_exit_code(-ret);
 }
 
 /* Locked memory is accounted where fixed buffers are registered; ask for what root may have. */
@@ -103,20 +37,23 @@ static void raise_memlock(void)
 	}
 }
 
-static int run(struct options *o, struct image *img, const sigset_t *signals)
+/**
+ * serve_device() - serve a device that was opened
+ * @o: options; what depends on the device is filled in
+ * @img: image
+ * @dev: device; closed on return
+ * @signals: blocked
+ * @created: it was made for this
+ *
+ * Return: an exit code.
+ */
+int serve_device(struct options *o, struct image *img, struct vbe_dev *dev,
+		 const sigset_t *signals, bool created)
 {
 	enum serve_end end = END_NEVER_ONLINE;
 	struct vbe_dev_info info;
-	bool created = false;
-	struct vbe_dev *dev;
 	int minder, ret;
 
-	ret = o->loop ? create(o, &created) : XC_OK;
-	if (ret)
-		return ret;
-	dev = open_device(o, &ret);
-	if (!dev)
-		return ret;
 	if (vbe_get_info(dev, &info) == 0)
 		memcpy(o->name, info.name, sizeof(o->name));
 	if (!o->serial[0])
@@ -135,16 +72,23 @@ static int run(struct options *o, struct image *img, const sigset_t *signals)
 	return ret;
 }
 
-/* A file of ours must not become stdin, stdout or stderr: messages would go into it. */
-static void fill_stdio(void)
+static int run(struct options *o, struct image *img, const sigset_t *signals)
 {
-	int fd;
+	bool created = false;
+	struct vbe_dev *dev;
+	int err, ret;
 
-	do {
-		fd = open("/dev/null", O_RDWR);
-	} while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd >= 0)
-		close(fd);
+	if (o->wait)
+		return wait_and_serve(o, img, signals);
+	ret = o->loop ? create(o, &created) : XC_OK;
+	if (ret)
+		return ret;
+	dev = open_device(o);
+	err = errno;
+	if (dev)
+		return serve_device(o, img, dev, signals, created);
+	open_explain(o, err);
+	return open_exit_code(err);
 }
 
 int main(int argc, char **argv)
@@ -154,7 +98,7 @@ int main(int argc, char **argv)
 	sigset_t signals;
 	int ret;
 
-	fill_stdio();
+	log_fill_stdio();
 	ret = options_parse(&o, argc, argv);
 	if (ret >= 0)
 		return ret;
@@ -168,9 +112,9 @@ int main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	notify_init();
-	interruptible(true);
+	open_interruptible(true);
 	ret = image_open(&img, &o);
-	interruptible(false);
+	open_interruptible(false);
 	if (!ret)
 		ret = run(&o, &img, &signals);
 	image_close(&img);

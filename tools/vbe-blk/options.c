@@ -31,6 +31,7 @@ static const char usage[] =
 "      --policy P         when the server dies: hold (the disk waits; default),\n"
 "                         reset (the driver is told), fail (the disk goes away)\n"
 "      --window SIZE      memory shared with the driver (--loop)\n"
+"      --wait             with --on: wait for the device, also after it has gone\n"
 "      --force            go on although another image was served before\n"
 "\n"
 "Disk\n"
@@ -46,7 +47,8 @@ static const char usage[] =
 "\n"
 "Queues\n"
 "  -q, --queues N         queues, each with a thread (default 1, at most 64)\n"
-"      --queue-size N     entries, a power of two (default 256, at most 1024)\n"
+"      --queue-size N     entries, a power of two (default 256, at most 1024;\n"
+"                         for a VMM's own transport: 1024)\n"
 "      --packed           offer packed rings (--no-packed: default)\n"
 "      --no-event-idx     do not offer the event index\n"
 "      --no-indirect      do not offer indirect descriptors\n"
@@ -62,7 +64,8 @@ static const char usage[] =
 "usage, 3 not supported here, 4 not permitted. See vbe-blk(8).\n";
 
 enum {
-	OPT_LOOP = 256, OPT_ON, OPT_FD, OPT_NAME, OPT_POLICY, OPT_WINDOW, OPT_FORCE, OPT_SERIAL,
+	OPT_LOOP = 256, OPT_ON, OPT_FD, OPT_NAME, OPT_POLICY, OPT_WINDOW, OPT_WAIT, OPT_FORCE,
+	OPT_SERIAL,
 	OPT_BLOCK_SIZE, OPT_CACHE, OPT_NULL, OPT_SIZE, OPT_DIRECT, OPT_FIXED,
 	OPT_QUEUE_SIZE, OPT_PACKED, OPT_NO_PACKED, OPT_NO_EVENT_IDX, OPT_NO_INDIRECT,
 	OPT_NO_SANDBOX,
@@ -75,6 +78,7 @@ static const struct option longopts[] = {
 	{ "name", required_argument, NULL, OPT_NAME },
 	{ "policy", required_argument, NULL, OPT_POLICY },
 	{ "window", required_argument, NULL, OPT_WINDOW },
+	{ "wait", no_argument, NULL, OPT_WAIT },
 	{ "force", no_argument, NULL, OPT_FORCE },
 	{ "read-only", no_argument, NULL, 'r' },
 	{ "serial", required_argument, NULL, OPT_SERIAL },
@@ -274,6 +278,9 @@ static int parse_device(struct options *o, int c, const char *arg)
 		if (!ret && !o->window)
 			return bad("--window", arg, "must not be 0");
 		return ret;
+	case OPT_WAIT:
+		o->wait = true;
+		return XC_OK;
 	default: /* OPT_FORCE */
 		o->force = true;
 		return XC_OK;
@@ -318,6 +325,10 @@ static int check(struct options *o, int argc, char **argv)
 		say("--window is for --loop: the device exists already");
 		return XC_USAGE;
 	}
+	if (o->wait && !o->on) {
+		say("--wait is for --on: no other device comes by itself");
+		return XC_USAGE;
+	}
 	if (!o->size)
 		o->size = 1ull << 30;
 	if (optind < argc)
@@ -340,7 +351,7 @@ int options_parse(struct options *o, int argc, char **argv)
 	int c, ret = XC_OK;
 
 	*o = (struct options){
-		.fd = -1, .queues = 1, .queue_size = 256, .event_idx = true, .indirect = true,
+		.fd = -1, .queues = 1, .event_idx = true, .indirect = true,
 		.sandbox = true, .policy = VBE_LOSS_DEFAULT,
 	};
 	while (!ret && (c = getopt_long(argc, argv, "rq:u:vhV", longopts, NULL)) != -1) {

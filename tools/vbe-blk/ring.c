@@ -190,7 +190,7 @@ static bool direct_ok(const struct ring *ring, const struct blk_request *r)
 	uint64_t mask = ring->img->dio_align - 1;
 	uint64_t bits = r->off + r->pos;
 
-	if (ring->img->direct_fd < 0 || r->no_direct)
+	if (!ring->img->direct || r->no_direct)
 		return false;
 	for (uint32_t i = r->iov_at; i < r->n_iov; i++)
 		bits |= (uintptr_t)r->iov[i].iov_base | r->iov[i].iov_len;
@@ -243,15 +243,24 @@ static int submit_bounced(struct worker *w, struct io_uring_sqe *sqe, struct blk
 	return worker_attached(w) ? 0 : -ENODEV;
 }
 
+/* Returns a negative errno when its data is not to be had. */
+static int submit_data(struct worker *w, struct io_uring_sqe *sqe, struct blk_request *r)
+{
+	if (r->op == BLK_WRITE && __atomic_load_n(&w->gone, __ATOMIC_RELAXED))
+		return -ENODEV;
+	if (!r->mapped)
+		return submit_bounced(w, sqe, r);
+	submit_mapped(w->ring, sqe, r);
+	return 0;
+}
+
 static void submit(struct worker *w, struct blk_request *r)
 {
 	struct io_uring_sqe *sqe = get_sqe(w->ring);
 
 	if (r->op == BLK_FLUSH) {
 		io_uring_prep_fsync(sqe, w->img->fd, IORING_FSYNC_DATASYNC);
-	} else if (r->mapped) {
-		submit_mapped(w->ring, sqe, r);
-	} else if (submit_bounced(w, sqe, r)) {
+	} else if (submit_data(w, sqe, r)) {
 		/* The entry is taken: let it do nothing harmful, and fail the request. */
 		io_uring_prep_read(sqe, w->img->fd, r->bounce, 0, 0);
 		r->status = VIRTIO_BLK_S_IOERR;
@@ -333,6 +342,18 @@ static void fail(struct worker *w, struct blk_request *r, const char *why)
 	finish(w, r);
 }
 
+/*
+ * Its memory has changed, and we have not been told yet: the kernel knows better, and copies from
+ * what is there now, or fails.
+ */
+static void use_copies(struct worker *w, struct blk_request *r)
+{
+	for (uint32_t i = 0; i < r->chain.nr_read + r->chain.nr_write; i++)
+		r->segs[i].host = NULL;
+	r->mapped = false;
+	ring_start(w, r);
+}
+
 static void complete(struct worker *w, struct blk_request *r, int res)
 {
 	if ((res == -EINTR || res == -EAGAIN) && r->tries++ < MAX_TRIES) {
@@ -345,6 +366,8 @@ static void complete(struct worker *w, struct blk_request *r, int res)
 		submit(w, r);
 		return;
 	}
+	if (res == -EFAULT && r->mapped && r->status == VIRTIO_BLK_S_OK)
+		return use_copies(w, r);
 	if (r->status != VIRTIO_BLK_S_OK || res < 0) {
 		fail(w, r, res < 0 ? strerror(-res) : "its data is out of reach");
 		return;
@@ -408,6 +431,12 @@ int ring_wait(struct worker *w)
 		io_uring_cqe_seen(&ring->uring, cqe);
 		if (!r) {
 			ring->kick_armed = false;
+			/* Not to be expected; but if so, do not spin. */
+			if (res < 0 && res != -EINTR && res != -EAGAIN)
+				complain("queue %u: cannot read its kicks: %s", w->index,
+					 strerror(-res));
+			if (res < 0)
+				vbe_queue_wait(w->q, 1);
 			continue;
 		}
 		ring->in_flight--;

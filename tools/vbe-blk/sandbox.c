@@ -24,7 +24,7 @@
 /* Names, so that each architecture has its own numbers; one that it lacks is skipped. */
 static const char *const allowed[] = {
 	"read", "write", "readv", "writev", "pread64", "pwrite64", "close",
-	"poll", "ppoll", "ppoll_time64",
+	"poll", "ppoll", "ppoll_time64", "dup3", "fcntl", "fcntl64",
 	"fstat", "fstat64", "newfstatat", "fstatat64", "statx", "lseek", "_llseek",
 	"fallocate", "fsync", "fdatasync",
 	"io_uring_enter", "io_uring_register",
@@ -215,6 +215,10 @@ int sandbox_enter(const struct options *o)
 	if (!ret) {
 		what = "capabilities";
 		ret = drop_capabilities();
+	}
+	if (!ret) {
+		what = "the process that waits";
+		ret = wait_bind() ? 0 : -ESRCH;
 	}
 	if (!ret) {
 		what = "seccomp";

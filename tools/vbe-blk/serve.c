@@ -16,6 +16,8 @@
 
 #define OFFLINE_WAIT_MS		30000	/* for the driver to leave */
 #define DRAIN_WAIT_MS		10000	/* for I/O in flight, at the end */
+#define SAME_SIGNAL_MS		1000	/* it came to us, and to the process that waits */
+#define EARLY_EVENTS		64	/* all that a device keeps */
 
 /**
  * struct server - all of it
@@ -32,6 +34,9 @@
  * @told: what it found was told
  * @leaving: the driver was asked to leave; until @deadline
  * @deadline: milliseconds, monotonic
+ * @gone: the device has gone; with --wait, another may come for the image
+ * @early: events that were read before the device was online
+ * @n_early: their number
  * @done: leave the loop
  * @code: exit code
  * @end: how it ended
@@ -50,10 +55,20 @@ struct server {
 	bool told;
 	bool leaving;
 	int64_t deadline;
+	bool gone;
+	struct vbe_event early[EARLY_EVENTS];
+	int n_early;
 	bool done;
 	int code;
 	enum serve_end end;
 };
+
+static void finish(struct server *s, int code, enum serve_end end)
+{
+	s->done = true;
+	s->code = code;
+	s->end = end;
+}
 
 /* ---- queues ---- */
 
@@ -123,38 +138,49 @@ static void start_queue(struct server *s, uint32_t i)
 	if (ret == -EAGAIN)
 		return;
 	if (ret) {
-		say("queue %u cannot be served: %s", i,
-		    ret == -EPROTO ? vbe_queue_strerror(w->q) : strerror(-ret));
+		complain("queue %u cannot be served: %s", i,
+			 ret == -EPROTO ? vbe_queue_strerror(w->q) : strerror(-ret));
 		return;
 	}
 	worker_order(w, W_RUN);
 	note("queue %u: serving %u entries", i, vbe_queue_size(w->q));
 }
 
+/* All that the driver has enabled. */
+static void start_all(struct server *s)
+{
+	for (uint32_t i = 0; i < s->n_started; i++)
+		start_queue(s, i);
+}
+
 static void start_queues(struct server *s)
 {
 	if (s->live)
 		return;
+	if (disk_claim(s->o, s->img, s->dev))
+		return finish(s, XC_FAIL, END_KEPT);
 	s->live = true;
-	disk_tag(s->img, s->dev);
 	update_cache(s);
-	for (uint32_t i = 0; i < s->n_started; i++)
-		start_queue(s, i);
+	start_all(s);
 	if (s->disk.local && !s->asked) {
 		s->asked = true;
 		minder_ask_disk(s->minder);
 	}
 }
 
-static void handle_reset(struct server *s, uint64_t cookie)
+/* How long to take for an answer. Past its limit the kernel takes our memory, and goes on alone. */
+static int64_t answer_ms(struct server *s)
 {
 	struct vbe_dev_info info;
-	int64_t ms = 4000;
 
-	if (vbe_get_info(s->dev, &info) == 0)
-		ms = info.reset_timeout_ms - info.reset_timeout_ms / 8;
-	/* Past its limit the kernel takes our memory away, and completes the reset without us. */
-	if (!quiesce(s, W_IDLE, ms))
+	if (vbe_get_info(s->dev, &info))
+		return 4000;
+	return info.reset_timeout_ms - info.reset_timeout_ms / 8;
+}
+
+static void handle_reset(struct server *s, uint64_t cookie)
+{
+	if (!quiesce(s, W_IDLE, answer_ms(s)))
 		return;
 	for (uint32_t i = 0; i < s->n_started; i++) {
 		vbe_queue_reset(s->workers[i].q);
@@ -169,23 +195,64 @@ static void handle_reset(struct server *s, uint64_t cookie)
 	note("the driver has reset the device");
 }
 
+/* One queue alone. The kernel forgets what is in flight in it, so nothing must be. */
+static void stop_queue(struct server *s, const struct vbe_event *ev)
+{
+	uint32_t base = 0;
+	struct worker *w;
+
+	if (ev->queue < s->n_started) {
+		w = &s->workers[ev->queue];
+		worker_order(w, W_IDLE);
+		if (worker_await(w, answer_ms(s)))
+			return say("queue %u: I/O to the image does not end", ev->queue);
+		vbe_queue_stop(w->q);
+		if (vbe_queue_base(w->q, &base))
+			return;
+		note("queue %u: the driver has stopped it", ev->queue);
+	}
+	vbe_complete_data(s->dev, ev->cookie, 0, base);
+}
+
+static void change_kick(struct server *s, uint32_t i)
+{
+	int ret = i < s->n_started ? vbe_queue_refresh_kick(s->workers[i].q) : 0;
+
+	if (ret)
+		complain("queue %u: cannot follow a change of its kick eventfd: %s", i,
+			 strerror(-ret));
+}
+
+/*
+ * A queue whose memory is not there (any more), or that saw scratch memory in its place, is
+ * stopped: its memory may come with a next change, and the in-flight area says where to go on. A
+ * driver that broke the rules just breaks them again.
+ */
+static void remap_queue(struct worker *w)
+{
+	if (!vbe_queue_started(w->q))
+		return;
+	if (vbe_vq_error(vbe_queue_vq(w->q)) || vbe_queue_remap(w->q))
+		vbe_queue_stop(w->q);
+}
+
 static void refresh_memory(struct server *s)
 {
 	if (!quiesce(s, W_IDLE, DRAIN_WAIT_MS) || vbe_mem_refresh(s->dev)) {
 		say("cannot follow a change of the driver's memory");
-		s->code = XC_FAIL;
-		s->done = true;
-		return;
+		return finish(s, XC_FAIL, END_KEPT);
 	}
+	disk_memory_changed(&s->disk, s->img, s->dev);
 	for (uint32_t i = 0; i < s->n_started; i++) {
 		struct worker *w = &s->workers[i];
 
-		if (w->ring && s->disk.direct && s->o->fixed)
+		if (w->ring && s->disk.fixed)
 			ring_register(w->ring, s->dev);
-		if (vbe_queue_remap(w->q))
-			say("queue %u: %s", i, vbe_queue_strerror(w->q));
+		remap_queue(w);
 	}
 	run_workers(s);
+	if (s->live)
+		start_all(s);
 }
 
 /* ---- size ---- */
@@ -210,19 +277,20 @@ static void resize(struct server *s)
 
 /* ---- events ---- */
 
-static void finish(struct server *s, int code, enum serve_end end)
-{
-	s->done = true;
-	s->code = code;
-	s->end = end;
-}
-
 /*
  * The attachment is over. What the driver's memory was is scratch memory now, and a request that
- * was made from it must not reach the image: end at once, without draining what is in flight.
+ * was made from it must not reach the image: end at once, without draining what is in flight; or,
+ * if another device may come, with that alone.
  */
 static void cut_off(struct server *s, int code)
 {
+	/* The next device must not be served while this one's I/O is under way to the image. */
+	if (s->o->wait) {
+		s->gone = true;
+		for (uint32_t i = 0; i < s->n_started; i++)
+			__atomic_store_n(&s->workers[i].gone, true, __ATOMIC_RELAXED);
+		return finish(s, XC_GONE, END_KEPT);
+	}
 	for (uint32_t i = 0; i < s->n_started; i++)
 		if (__atomic_load_n(&s->workers[i].in_flight, __ATOMIC_RELAXED))
 			_exit(code);
@@ -239,16 +307,15 @@ static void resync(struct server *s)
 		say("the device cannot be asked: %s", strerror(-ret));
 		return cut_off(s, XC_FAIL);
 	}
-	if (info.pending_cookie)
-		handle_reset(s, info.pending_cookie);
-	else if (info.status & VIRTIO_CONFIG_S_DRIVER_OK)
+	/* Held events are never lost. */
+	if (info.status & VIRTIO_CONFIG_S_DRIVER_OK)
 		start_queues(s);
-	if (s->live) {
+	if (s->live)
 		update_cache(s);
-		for (uint32_t i = 0; i < s->n_started; i++)
-			start_queue(s, i);
-	}
-	refresh_memory(s);
+	for (uint32_t i = 0; i < s->n_started; i++)
+		change_kick(s, i);
+	if (!s->done)
+		refresh_memory(s);
 	resize(s);
 }
 
@@ -268,6 +335,10 @@ static void handle_event(struct server *s, const struct vbe_event *ev)
 		if (s->live && ev->data[0])
 			start_queue(s, ev->queue);
 		return;
+	case VBE_EVENT_QUEUE_STOP:
+		return stop_queue(s, ev);
+	case VBE_EVENT_KICK_FD:
+		return change_kick(s, ev->queue);
 	case VBE_EVENT_CONFIG:
 		return update_cache(s);
 	case VBE_EVENT_MEM:
@@ -278,7 +349,10 @@ static void handle_event(struct server *s, const struct vbe_event *ev)
 		return resync(s);
 	case VBE_EVENT_OFFLINE:
 		if (!s->leaving)
-			say("the administrator took the device away from its driver");
+			say("the device was taken away from its driver");
+		/* The guest's death shows as this first. */
+		if (!s->leaving && s->o->wait)
+			return cut_off(s, XC_OK);
 		return finish(s, XC_OK, END_CLEAN);
 	case VBE_EVENT_GONE:
 		say("the device was deleted");
@@ -292,6 +366,14 @@ static void handle_event(struct server *s, const struct vbe_event *ev)
 	}
 }
 
+static void handle_events(struct server *s, const struct vbe_event *ev, int n)
+{
+	for (int i = 0; i < n && !s->done; i++) {
+		note("event %s", vbe_event_name(ev[i].type));
+		handle_event(s, &ev[i]);
+	}
+}
+
 static void read_events(struct server *s)
 {
 	struct vbe_event ev[16];
@@ -302,10 +384,7 @@ static void read_events(struct server *s)
 		say("the device has gone");
 		cut_off(s, XC_FAIL);
 	}
-	for (int i = 0; i < n && !s->done; i++) {
-		note("event %s", vbe_event_name(ev[i].type));
-		handle_event(s, &ev[i]);
-	}
+	handle_events(s, ev, n);
 }
 
 /* ---- signals ---- */
@@ -317,16 +396,31 @@ static bool going_offline(struct server *s)
 	return vbe_get_info(s->dev, &info) == 0 && info.state == VBE_DEV_OFFLINING;
 }
 
+/* Whether the disk waits for the next server when this one ends. */
+static bool is_held(struct server *s)
+{
+	struct vbe_dev_info info;
+
+	return vbe_get_info(s->dev, &info) == 0 && info.loss_policy == VBE_LOSS_HOLD;
+}
+
 static void leave(struct server *s)
 {
 	int ret;
 
 	if (s->leaving) {
+		if (s->o->wait && now_ms() < s->deadline - OFFLINE_WAIT_MS + SAME_SIGNAL_MS)
+			return;
 		say("leaving at once");
 		return finish(s, XC_FAIL, END_CLEAN);
 	}
 	notify_send("STOPPING=1");
 	ret = vbe_offline(s->dev);
+	if (ret == -EOPNOTSUPP) {
+		say(is_held(s) ? "the driver cannot be made to leave: the disk waits for the next server"
+			       : "the driver cannot be made to leave: it loses its disk (--policy)");
+		return finish(s, XC_OK, END_KEPT);
+	}
 	/* Somebody else may have asked the driver already. */
 	if (ret && !going_offline(s)) {
 		note("offline: %s", strerror(-ret));
@@ -335,14 +429,6 @@ static void leave(struct server *s)
 	/* The driver writes back what it has, and then lets go: serve it until then. */
 	s->leaving = true;
 	s->deadline = now_ms() + OFFLINE_WAIT_MS;
-}
-
-/* Whether the disk waits for the next server when this one ends. */
-static bool is_held(struct server *s)
-{
-	struct vbe_dev_info info;
-
-	return vbe_get_info(s->dev, &info) == 0 && info.loss_policy == VBE_LOSS_HOLD;
 }
 
 static void read_signal(struct server *s)
@@ -356,7 +442,7 @@ static void read_signal(struct server *s)
 		return resize(s);
 	case SIGUSR1:
 		if (!is_held(s))
-			return say("not leaving: with this --on-loss the disk would not wait");
+			return say("not leaving: with this --policy the disk would not wait");
 		notify_send("STOPPING=1");
 		say("leaving; the disk waits for the next server");
 		return finish(s, XC_OK, END_KEPT);
@@ -395,6 +481,7 @@ static void loop(struct server *s)
 		{ .fd = s->minder, .events = POLLIN },
 	};
 
+	handle_events(s, s->early, s->n_early);
 	while (!s->done) {
 		int64_t left = s->leaving ? s->deadline - now_ms() : -1;
 
@@ -434,7 +521,7 @@ static int make_worker(struct server *s, uint32_t i)
 		w->ring = ring_new(s->img, s->disk.queue_sizes[i], &err);
 		if (!w->ring)
 			goto fail;
-		if (s->disk.direct && s->o->fixed)
+		if (s->disk.fixed)
 			ring_register(w->ring, s->dev);
 	}
 	return XC_OK;
@@ -470,12 +557,45 @@ static int start_workers(struct server *s)
 	return ret;
 }
 
+/*
+ * The driver may have written its wish for the cache after disk_setup() looked, and before SETUP
+ * overwrote that byte. Which value it wrote is lost, but not that it wrote: its event came before
+ * we are online. Writethrough is right for a driver that wants it, and safe for one that does not.
+ */
+static void keep_wce(struct server *s)
+{
+	const uint32_t at = offsetof(struct virtio_blk_config, wce);
+	struct pollfd pfd = { .fd = vbe_fd(s->dev), .events = POLLIN };
+	bool wrote = false;
+	uint8_t wce = 0;
+
+	if (poll(&pfd, 1, 0) <= 0 || !(pfd.revents & POLLIN))
+		return;
+	s->n_early = vbe_event_read(s->dev, s->early, EARLY_EVENTS);
+	for (int i = 0; i < s->n_early; i++) {
+		const struct vbe_event *ev = &s->early[i];
+
+		if (ev->type == VBE_EVENT_LOST ||
+		    (ev->type == VBE_EVENT_CONFIG && at - ev->data[0] < ev->data[1]))
+			wrote = true;
+	}
+	/* What differs from SETUP's was written after it. */
+	if (!wrote || vbe_config_read(s->dev, at, &wce, 1) || wce != s->disk.config.wce || !wce)
+		return;
+	wce = 0;
+	vbe_config_write(s->dev, at, &wce, 1);
+	s->disk.config.wce = 0;
+	note("cache: the driver's wish came between two servers: writethrough");
+}
+
 static int bring_up(struct server *s)
 {
 	struct vbe_dev_info info;
 	int ret;
 
 	ret = disk_setup(&s->disk, s->o, s->img, s->dev);
+	if (!ret && s->disk.resumed)
+		keep_wce(s);
 	if (!ret)
 		ret = start_workers(s);
 	/* Now: from here on the driver can talk to us. */
@@ -499,11 +619,25 @@ static int bring_up(struct server *s)
 	return XC_OK;
 }
 
+static bool asked_to_end(struct server *s)
+{
+	struct signalfd_siginfo si;
+
+	while (read(s->signals, &si, sizeof(si)) == sizeof(si))
+		if (si.ssi_signo != SIGHUP)
+			return true;
+	return false;
+}
+
 static void take_down(struct server *s)
 {
 	uint64_t n[3] = { 0 };
+	bool ended;
 
-	if (!quiesce(s, W_EXIT, DRAIN_WAIT_MS)) {
+	do {
+		ended = quiesce(s, W_EXIT, DRAIN_WAIT_MS);
+	} while (!ended && s->gone && !asked_to_end(s));
+	if (!ended) {
 		/* The device's close tells the kernel; it knows what is still in flight. */
 		_exit(XC_FAIL);
 	}
@@ -536,6 +670,7 @@ int serve(const struct options *o, struct image *img, struct vbe_dev *dev, int m
 		.o = o, .img = img, .dev = dev, .minder = minder,
 		.end = END_NEVER_ONLINE,
 	};
+	struct vbe_dev_info info;
 
 	s.signals = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s.signals < 0) {
@@ -547,6 +682,9 @@ int serve(const struct options *o, struct image *img, struct vbe_dev *dev, int m
 	if (!s.code)
 		loop(&s);
 	take_down(&s);
+	/* Whatever failed while it went: that it has gone is why. */
+	if (s.code == XC_FAIL && o->wait && vbe_get_info(dev, &info) == -ENODEV)
+		s.code = XC_GONE;
 	vbe_close(dev);
 	close(s.signals);
 	*end = s.end;

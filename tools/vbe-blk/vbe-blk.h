@@ -7,7 +7,8 @@
  * (worker.c), which owns the queue, its requests and its io_uring while it runs, and a helper
  * (helper.c) for what io_uring cannot do. The main thread starts, stops and resets queues only
  * while their worker is idle. A child process (minder.c) keeps the privileges that are needed to
- * find the disk's name and to delete the device at the end.
+ * find the disk's name and to delete the device at the end. With --wait all of this is a child of
+ * a process that waits for the device (wait.c).
  */
 #ifndef VBE_BLK_H
 #define VBE_BLK_H
@@ -22,6 +23,9 @@
 #include <linux/virtio_blk.h>
 #include <vbe/vbe.h>
 
+#include "../common/log.h"
+#include "../common/notify.h"
+
 #define SECTOR			512u
 #define BLK_SEG_MAX		126u	/* data segments that a driver may use */
 #define BLK_SEGS		(BLK_SEG_MAX + 34) /* and header, status, window crossings */
@@ -32,7 +36,8 @@
 #define BLK_MAX_QUEUES		64u
 #define BLK_MAX_QUEUE_SIZE	1024u
 
-enum exit_code { XC_OK, XC_FAIL, XC_USAGE, XC_UNSUPPORTED, XC_PERM };
+/* XC_GONE: of a server, to the process that waits: the device went away. */
+enum exit_code { XC_OK, XC_FAIL, XC_USAGE, XC_UNSUPPORTED, XC_PERM, XC_GONE = 64 };
 enum direct_mode { DIRECT_AUTO, DIRECT_ON, DIRECT_OFF };
 
 /* ---- options.c ---- */
@@ -44,10 +49,11 @@ enum direct_mode { DIRECT_AUTO, DIRECT_ON, DIRECT_OFF };
  * @loop: make the device with the loop provider
  * @on: serve the existing device @name
  * @fd: serve this device fd; -1: none
+ * @wait: wait for the device @on, and again when it has gone
  * @null: serve zeroes, drop writes
  * @size: bytes, of @null
  * @queues: number of queues
- * @queue_size: entries of each
+ * @queue_size: entries of each; 0: what suits the device
  * @block_size: logical block size; 0: of the image
  * @read_only: refuse writes
  * @writethrough: each write is stable before it completes
@@ -70,6 +76,7 @@ struct options {
 	bool loop;
 	bool on;
 	int fd;
+	bool wait;
 	bool null;
 	uint64_t size;
 	uint32_t queues;
@@ -102,20 +109,13 @@ static inline int64_t now_ms(void)
 	return ts.tv_sec * 1000ll + ts.tv_nsec / 1000000;
 }
 
-/* ---- log.c ---- */
-
-void log_verbose(bool on);
-void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* At most a few lines per second, from any thread; tells how many were left out. */
-void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
 /* ---- image.c ---- */
 
 /**
- * struct image - what is served. Constant while workers run, but @size
+ * struct image - what is served. Constant while workers run, but @size and @direct
  * @fd: buffered fd; -1: zeroes
- * @direct_fd: O_DIRECT fd of the same file; -1: none
+ * @direct_fd: O_DIRECT fd of the same file; -1: none. Its open file holds the lock
+ * @direct: O_DIRECT is used now; changes while no I/O is in flight
  * @dio_align: what address, offset and length must be a multiple of for @direct_fd
  * @block_dev: it is a block device
  * @read_only: opened read-only
@@ -130,6 +130,7 @@ void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 struct image {
 	int fd;
 	int direct_fd;
+	bool direct;
 	uint32_t dio_align;
 	bool block_dev;
 	bool read_only;
@@ -143,7 +144,7 @@ struct image {
 };
 
 int image_open(struct image *img, const struct options *o);
-void image_no_direct(struct image *img);
+void image_use_direct(struct image *img, bool on);
 int image_resize(struct image *img);
 int image_discard(const struct image *img, uint64_t off, uint64_t len);
 int image_zero(const struct image *img, uint64_t off, uint64_t len, bool may_unmap);
@@ -297,6 +298,7 @@ struct ring;
  * @helper: for discards
  * @serial: answer to GET_ID
  * @writethrough: writes must be stable. Atomic: the driver may change it
+ * @gone: the driver's memory has gone: nothing of it is written to the image. Atomic
  * @unstable: what was written could not be made stable: no more of it. Atomic
  * @can_discard: discard and write-zeroes are offered
  * @n_read: requests served, for the log
@@ -323,6 +325,7 @@ struct worker {
 	struct helper helper;
 	const char *serial;
 	bool writethrough;
+	bool gone;
 	bool unstable;
 	bool can_discard;
 	uint64_t n_read;
@@ -363,10 +366,19 @@ int sandbox_threads(const struct options *o);
 int sandbox_enter(const struct options *o);
 int sandbox_owner(const struct options *o, uid_t *uid, gid_t *gid);
 
-/* ---- notify.c ---- */
+/* ---- open.c ---- */
 
-void notify_init(void);
-void notify_send(const char *text);
+int open_exit_code(int err);
+void open_interruptible(bool on);
+struct vbe_dev *open_device(const struct options *o);
+void open_explain(const struct options *o, int err);
+
+/* ---- main.c, wait.c ---- */
+
+int serve_device(struct options *o, struct image *img, struct vbe_dev *dev,
+		 const sigset_t *signals, bool created);
+int wait_and_serve(struct options *o, struct image *img, const sigset_t *signals);
+bool wait_bind(void);
 
 /* ---- device.c ---- */
 
@@ -379,7 +391,8 @@ void notify_send(const char *text);
  * @wce: writeback that the device begins with, and returns to on reset
  * @resumed: a former backend served it
  * @local: its driver is on this machine
- * @direct: O_DIRECT and fixed buffers may be used
+ * @direct: O_DIRECT may be used
+ * @fixed: fixed buffers are used
  */
 struct disk {
 	uint32_t n_queues;
@@ -390,10 +403,12 @@ struct disk {
 	bool resumed;
 	bool local;
 	bool direct;
+	bool fixed;
 };
 
 int disk_setup(struct disk *d, const struct options *o, struct image *img, struct vbe_dev *dev);
-void disk_tag(const struct image *img, struct vbe_dev *dev);
+void disk_memory_changed(struct disk *d, struct image *img, struct vbe_dev *dev);
+int disk_claim(const struct options *o, const struct image *img, struct vbe_dev *dev);
 bool disk_writethrough(const struct disk *d, struct vbe_dev *dev);
 
 /* ---- serve.c ---- */

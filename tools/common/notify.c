@@ -6,8 +6,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
-#include "vbe-blk.h"
+#include "notify.h"
 
 static int notify_fd = -1;
 
@@ -34,4 +35,12 @@ void notify_send(const char *text)
 {
 	if (notify_fd >= 0)
 		send(notify_fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* In a child: it is another process that the manager listens to. */
+void notify_end(void)
+{
+	if (notify_fd >= 0)
+		close(notify_fd);
+	notify_fd = -1;
 }

@@ -1,18 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Copyright (c) 2026 The vbe authors */
 /* Messages to stderr, each one write() of a whole line. */
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "vbe-blk.h"
+#include "log.h"
 
 #define LINES_PER_SECOND	5
 
 static bool verbose;
 static pthread_mutex_t rate_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* A file of ours must not become stdin, stdout or stderr: messages would go into it. */
+void log_fill_stdio(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
 
 void log_verbose(bool on)
 {
@@ -21,9 +34,8 @@ void log_verbose(bool on)
 
 static void line(const char *fmt, va_list ap)
 {
-	static const char prefix[] = "vbe-blk: ";
 	char buf[512];
-	int n = snprintf(buf, sizeof(buf), "%s", prefix);
+	int n = snprintf(buf, sizeof(buf), "%s: ", log_name);
 	ssize_t ret;
 
 	n += vsnprintf(buf + n, sizeof(buf) - n - 1, fmt, ap);
