@@ -35,6 +35,7 @@ static const struct counter device_counters[] = {
 	{ VBE_STATS_ATTR_BOUNDED_RESETS, "bounded_resets" },
 	{ VBE_STATS_ATTR_LOSSES, "losses" },
 	{ VBE_STATS_ATTR_EVENTS_LOST, "events_lost" },
+	{ VBE_STATS_ATTR_UNANSWERED, "unanswered" },
 	{ 0, NULL }
 };
 
@@ -230,6 +231,7 @@ static json_object *model_queue(struct nlattr **top)
 	add_flag(queue, "has_kick", tb[VBE_QUEUE_ATTR_HAS_KICK]);
 	add_flag(queue, "has_call", tb[VBE_QUEUE_ATTR_HAS_CALL]);
 	add_flag(queue, "kick_latched", tb[VBE_QUEUE_ATTR_KICK_LATCHED]);
+	add_flag(queue, "kick_direct", tb[VBE_QUEUE_ATTR_KICK_DIRECT]);
 	add_counters(stats, tb, queue_counters);
 	json_object_object_add(queue, "stats", stats);
 	return queue;

@@ -212,9 +212,10 @@ static void queue_row(struct table *t, json_object *q)
 	table_cell(t, "%s", json_object_get_boolean(get(q, "enabled")) ? "yes" : "no");
 	table_cell(t, "%llu/%llu", (unsigned long long)get_u64(q, "size"),
 		   (unsigned long long)get_u64(q, "max_size"));
-	table_cell(t, "%c%c%c", json_object_get_boolean(get(q, "has_kick")) ? 'k' : '-',
+	table_cell(t, "%c%c%c%c", json_object_get_boolean(get(q, "has_kick")) ? 'k' : '-',
 		   json_object_get_boolean(get(q, "has_call")) ? 'c' : '-',
-		   json_object_get_boolean(get(q, "kick_latched")) ? 'L' : '-');
+		   json_object_get_boolean(get(q, "kick_latched")) ? 'L' : '-',
+		   json_object_get_boolean(get(q, "kick_direct")) ? 'D' : '-');
 	json_object_object_foreach(stats, key, val) {
 		(void)key;
 		table_cell(t, "%llu", (unsigned long long)json_object_get_uint64(val));

@@ -41,6 +41,7 @@ static json_object *queue_stats(json_object *queues, const char *device)
 			continue;
 		one = json_object_new_object();
 		add_u64(one, "index", get_u64(q, "index"));
+		json_object_object_add(one, "kick_direct", json_object_get(get(q, "kick_direct")));
 		json_object_object_add(one, "counters", json_object_get(get(q, "stats")));
 		json_object_object_add(one, "rates", NULL);
 		json_object_array_add(out, one);
@@ -158,9 +159,10 @@ static void counter_heads(struct table *t, const char *const *keys, size_t n)
 static void print_device_counters(json_object *stats, const char *unit)
 {
 	static const char *const keys[] = { "accesses", "maps", "faults", "copies", "revokes",
-					    "bounded_resets", "losses", "events_lost" };
+					    "bounded_resets", "losses", "events_lost",
+					    "unanswered" };
 	const size_t n = sizeof(keys) / sizeof(keys[0]);
-	struct table t = { .n_columns = n + 1, .right = 0x1fe };
+	struct table t = { .n_columns = n + 1, .right = 0x3fe };
 	json_object *dev;
 	size_t i;
 
@@ -192,7 +194,13 @@ static void print_queue_counters(json_object *stats, const char *unit)
 			q = json_object_array_get_idx(queues, j);
 			table_cell(&t, "%s", get_string(dev, "device"));
 			table_cell(&t, "%llu", (unsigned long long)get_u64(q, "index"));
-			counter_cells(&t, q, keys, n);
+			/* Kicks that come without passing vbe are not counted. */
+			if (json_object_get_boolean(get(q, "kick_direct"))) {
+				table_cell(&t, "direct");
+				counter_cells(&t, q, keys + 1, n - 1);
+			} else {
+				counter_cells(&t, q, keys, n);
+			}
 		}
 	}
 	table_print(&t);
