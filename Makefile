@@ -23,13 +23,13 @@ COMPDIR	?= $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 MANPAGES := $(wildcard Documentation/man/*.[0-9])
 SUB	:= DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
 
-.PHONY: all user lib vbe-blk vbe-ctl examples modules install install-user \
+.PHONY: all user lib vbe-blk vbe-ctl vbe-vhost-user examples modules install install-user \
 	install-modules uninstall demo check bench clean help
 .DEFAULT_GOAL := all
 
 all: user modules
 
-user: lib vbe-blk vbe-ctl examples
+user: lib vbe-blk vbe-ctl vbe-vhost-user examples
 
 lib:
 	@$(MAKE) -C lib O=$(O)/lib all
@@ -39,6 +39,9 @@ vbe-blk: lib
 
 vbe-ctl:
 	@$(MAKE) -C tools/vbe-ctl O=$(O)/vbe-ctl all
+
+vbe-vhost-user:
+	@$(MAKE) -C tools/vbe-vhost-user O=$(O)/vbe-vhost-user all
 
 examples: lib
 	@mkdir -p $(O)/examples
@@ -56,10 +59,13 @@ install: install-user install-modules
 install-user: user
 	@$(MAKE) -C lib O=$(O)/lib $(SUB) install
 	$(INSTALL) -d $(DESTDIR)$(PREFIX)/sbin $(UDEVDIR) $(UNITDIR) $(COMPDIR)
-	$(INSTALL) -m 755 $(O)/vbe-blk/vbe-blk $(O)/vbe-ctl/vbe-ctl $(DESTDIR)$(PREFIX)/sbin/
+	$(INSTALL) -m 755 $(O)/vbe-blk/vbe-blk $(O)/vbe-ctl/vbe-ctl \
+		$(O)/vbe-vhost-user/vbe-vhost-user $(DESTDIR)$(PREFIX)/sbin/
 	$(INSTALL) -m 644 tools/udev/60-vbe.rules $(UDEVDIR)/
 	sed 's|@SBINDIR@|$(PREFIX)/sbin|' tools/vbe-blk/vbe-blk@.service.in \
 		> $(UNITDIR)/vbe-blk@.service
+	sed 's|@SBINDIR@|$(PREFIX)/sbin|' tools/vbe-vhost-user/vbe-vhost-user@.service.in \
+		> $(UNITDIR)/vbe-vhost-user@.service
 	$(INSTALL) -d $(SYSUSERSDIR)
 	$(INSTALL) -m 644 tools/udev/vbe-sysusers.conf $(SYSUSERSDIR)/vbe.conf
 	$(INSTALL) -m 644 tools/vbe-ctl/completion/vbe-ctl $(COMPDIR)/vbe-ctl
@@ -76,8 +82,8 @@ install-modules: modules
 
 uninstall:
 	rm -f $(MODDIR)/vbe.ko $(MODDIR)/vbe_loop.ko $(UDEVDIR)/60-vbe.rules \
-		$(UNITDIR)/vbe-blk@.service $(COMPDIR)/vbe-ctl $(SYSUSERSDIR)/vbe.conf \
-		$(addprefix $(DESTDIR)$(PREFIX)/sbin/,vbe-blk vbe-ctl) \
+		$(UNITDIR)/vbe-blk@.service $(UNITDIR)/vbe-vhost-user@.service $(COMPDIR)/vbe-ctl $(SYSUSERSDIR)/vbe.conf \
+		$(addprefix $(DESTDIR)$(PREFIX)/sbin/,vbe-blk vbe-ctl vbe-vhost-user) \
 		$(DESTDIR)$(PREFIX)/lib/libvbe.* $(DESTDIR)$(PREFIX)/lib/pkgconfig/vbe.pc
 	rm -rf $(DESTDIR)$(PREFIX)/include/vbe
 	for page in $(notdir $(MANPAGES)); do rm -f $(MANDIR)/man$${page##*.}/$$page; done
@@ -104,6 +110,6 @@ help:
 	@echo "make check    run every test; ends with 'N passed, N failed, N skipped'"
 	@echo "make bench    measure against VDUSE, NBD, ublk and null_blk"
 	@echo "make          build modules (KVER=, KDIR=) and user space into $(O)"
-	@echo "make user     build libvbe, vbe-blk, vbe-ctl only"
+	@echo "make user     build libvbe and the programs only"
 	@echo "make install  install both (DESTDIR=, PREFIX=, KVER=); runs depmod"
 	@echo "make clean    remove what was built"
