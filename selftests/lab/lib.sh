@@ -128,14 +128,22 @@ release_apt_update() { # RELEASE
 		die "apt-get update for Debian $1 failed (archive: $(host_mirror))"
 }
 
+# A file system for a VM to mount, made without root, with room for a little more.
+make_ext4() { # TREE IMAGE
+	rm -f "$2"
+	truncate -s $(($(du -sm "$1" | cut -f1) * 5 / 4 + 32))M "$2"
+	PATH=$PATH:/usr/sbin:/sbin mke2fs -q -F -t ext4 -O ^has_journal -E root_owner=0:0 -d "$1" "$2"
+}
+
 # Run a command inside an unpacked tree with some of the host's folders bound
 # at the same path: tree_run TREE FOLDER... -- COMMAND...
 # Root uses a private mount namespace; anyone else a user namespace too.
 tree_run() {
-	with_shared_lock "tree-${1##*/}" _tree_run "$@"
+	with_shared_lock "tree-${1##*/}" become_in_tree "$@"
 }
 
-_tree_run() {
+# The same without the lock: this process becomes COMMAND.
+become_in_tree() {
 	local tree=$1 binds=() ns=(unshare --mount)
 	shift
 	while [ "$1" != -- ]; do
@@ -145,7 +153,7 @@ _tree_run() {
 	shift
 	[ "$(id -u)" = 0 ] || ns+=(--map-root-user)
 	# shellcheck disable=SC2016 # expanded by the inner shell
-	"${ns[@]}" bash -c '
+	exec "${ns[@]}" bash -c '
 		set -e
 		tree=$1; shift
 		mount -t tmpfs tmpfs "$tree/tmp"

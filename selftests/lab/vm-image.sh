@@ -165,6 +165,7 @@ write_job() { # ROOT
 	} >"$1/vm/environment"
 	quoted exec "${command[@]}" >"$1/vm/command"
 	echo "$load" >"$1/vm/modules"
+	printf '%s\n' "${mounts[@]##*:}" >"$1/vm/mounts"
 	[ $kmemleak = no ] || : >"$1/vm/kmemleak"
 }
 
