@@ -44,6 +44,7 @@ static void forget(struct be *be)
 	for (i = 0; i < BE_QUEUES; i++) {
 		be->queues[i].live = false;
 		be->queues[i].kick = be->queues[i].call = -1;
+		be->queues[i].adopted = false;
 	}
 	be->fd = -1;
 	be->owner = getpid();
@@ -197,6 +198,40 @@ int be_setup(struct be *be)
 	return ret < 0 ? ret : map_inflight(be);
 }
 
+static int own_kick(struct be *be, uint32_t index)
+{
+	struct be_queue *q = &be->queues[index];
+	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	close(q->kick);
+	q->kick = fd;
+	q->adopted = false;
+	/* As in adopt_kick(). */
+	q->look = true;
+	return queue_fds(be->fd, index, VBE_FDS_F_KICK, fd, -1);
+}
+
+/* Waits on the FE's own eventfd, or on ours again when the FE has taken it back. */
+static int adopt_kick(struct be *be, uint32_t index)
+{
+	struct vbe_queue_kick_fd k = { .size = sizeof(k), .index = index };
+	struct be_queue *q = &be->queues[index];
+	int ret = xioctl(be->fd, VBE_IOC_QUEUE_KICK_FD, &k);
+
+	if (ret == -ENOENT)
+		return q->adopted ? own_kick(be, index) : 0;
+	if (ret < 0)
+		return ret;
+	close(q->kick);
+	q->kick = k.out_fd;
+	q->adopted = true;
+	/* What was counted in the old one went with it. */
+	q->look = true;
+	return 0;
+}
+
 static int start_queues(struct be *be, bool resume)
 {
 	uint32_t i;
@@ -206,10 +241,21 @@ static int start_queues(struct be *be, bool resume)
 		if (be->queues[i].live)
 			continue;
 		ret = be_queue_start(be, i, resume);
+		if (ret > 0 && be->adopt_kick)
+			ret = adopt_kick(be, i);
 		if (ret < 0)
 			return ret;
 	}
 	return 0;
+}
+
+/* The driver says that queues are ready. A provider may have brought what to resume from. */
+static void on_ready(struct be *be)
+{
+	struct vbe_dev_info info;
+
+	if (!dev_info(be->fd, &info))
+		start_queues(be, info.flags & VBE_INFO_F_RESUME);
 }
 
 /* Goes online; takes up a driver that a former backend has left waiting. */
@@ -239,18 +285,61 @@ static void on_reset(struct be *be, const struct vbe_event *ev)
 	dev_complete(be->fd, ev->cookie, 0);
 }
 
+static void on_queue_stop(struct be *be, const struct vbe_event *ev)
+{
+	struct vbe_complete c = { .size = sizeof(c), .cookie = ev->cookie };
+	struct be_queue *q;
+
+	if (be->mute_stop)
+		return;
+	if (ev->queue >= be->n_queues) {
+		be->broken = "a queue that is not there shall stop";
+		return;
+	}
+	q = &be->queues[ev->queue];
+	q->live = false;
+	be->stopped_at = be_queue_base(q);
+	c.data = be->stopped_at;
+	/* ENOENT: as in on_reset(). */
+	xioctl(be->fd, VBE_IOC_COMPLETE, &c);
+}
+
+static void on_kick_fd(struct be *be, const struct vbe_event *ev)
+{
+	if (!be->adopt_kick || ev->queue >= be->n_queues || !be->queues[ev->queue].live)
+		return;
+	/* ENODEV: it goes at the same time, and that is told by other means. */
+	if (adopt_kick(be, ev->queue) < 0 && !be->hup)
+		be->broken = "cannot follow a kick eventfd";
+}
+
+static void count_event(struct be *be, const struct vbe_event *ev)
+{
+	if (ev->type < ARRAY_LEN(be->events))
+		__atomic_fetch_add(&be->events[ev->type], 1, __ATOMIC_SEQ_CST);
+}
+
 static void on_event(struct be *be, const struct vbe_event *ev)
 {
+	/* Who waits for the answer may look at the counter as soon as that is given. */
+	if (ev->cookie)
+		count_event(be, ev);
 	if (be->last_seq && ev->seq != be->last_seq + 1 && ev->type != VBE_EVENT_LOST)
 		be->bad_seq = true;
 	be->last_seq = ev->seq;
 	switch (ev->type) {
 	case VBE_EVENT_STATUS:
 		if (ev->data[0] & VIRTIO_CONFIG_S_DRIVER_OK)
-			start_queues(be, false);
+			on_ready(be);
 		break;
 	case VBE_EVENT_QUEUE:
-		start_queues(be, false);
+		on_ready(be);
+		break;
+	case VBE_EVENT_QUEUE_STOP:
+		on_queue_stop(be, ev);
+		break;
+	case VBE_EVENT_KICK_FD:
+		on_kick_fd(be, ev);
 		break;
 	case VBE_EVENT_RESET:
 		on_reset(be, ev);
@@ -260,8 +349,8 @@ static void on_event(struct be *be, const struct vbe_event *ev)
 			dev_complete(be->fd, ev->cookie, be->refuse);
 		break;
 	}
-	if (ev->type < ARRAY_LEN(be->events))
-		__atomic_fetch_add(&be->events[ev->type], 1, __ATOMIC_SEQ_CST);
+	if (!ev->cookie)
+		count_event(be, ev);
 }
 
 static void serve_queue(struct be *be, uint32_t index)
@@ -269,12 +358,21 @@ static void serve_queue(struct be *be, uint32_t index)
 	struct be_queue *q = &be->queues[index];
 	struct be_seg segs[BE_SEGS];
 	uint32_t id, n_descs, written, done = 0;
-	uint64_t one = 1, kicks;
+	struct pollfd p = { .fd = q->kick, .events = POLLIN };
+	uint64_t one = 1, kicks = 0;
 	int n;
 
-	/* A read of 0 kicks is no news: each tick looks at the ring anyway. */
-	if (read(q->kick, &kicks, sizeof(kicks)) < 0 && errno != EAGAIN)
+	/*
+	 * A read of 0 kicks is no news: unless strict, each tick looks at the ring anyway. An
+	 * eventfd of the FE may block.
+	 */
+	if ((!q->adopted || poll(&p, 1, 0) > 0) &&
+	    read(q->kick, &kicks, sizeof(kicks)) < 0 && errno != EAGAIN)
 		be->broken = "cannot read the kick eventfd";
+	q->look |= kicks > 0;
+	if (be->stall || !q->live || (be->strict && !q->look))
+		return;
+	q->look = false;
 	/* What these two receive into stays there: nothing is ever received. */
 	if ((be->id == BE_NET || be->id == BE_CONSOLE) && !(index & 1))
 		return;
@@ -285,7 +383,9 @@ static void serve_queue(struct be *be, uint32_t index)
 		be->served++;
 		done++;
 	}
-	if (done && write(q->call, &one, sizeof(one)) != sizeof(one))
+	if (be->stall)
+		q->look = true;
+	if (done && be_needs_call(q) && write(q->call, &one, sizeof(one)) != sizeof(one))
 		be->broken = "cannot write the call eventfd";
 }
 

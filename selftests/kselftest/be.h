@@ -48,8 +48,13 @@ struct be_seg {
  * @num: entries
  * @next: split: available index; packed: ring position
  * @wrap: packed: wrap counter
- * @kick: eventfd, or -1
+ * @event_idx: VIRTIO_RING_F_EVENT_IDX was taken
+ * @look: look at the ring once without a kick
+ * @pushed: split: used index; packed: descriptors given back
+ * @called_at: @pushed when it was last asked whether to call
+ * @kick: eventfd, or -1; the FE's own with @adopt_kick, if there is one
  * @call: eventfd, or -1
+ * @adopted: @kick is the FE's own
  * @saved: where the packed position survives this backend, in the in-flight area
  */
 struct be_queue {
@@ -58,12 +63,18 @@ struct be_queue {
 	uint32_t num;
 	uint16_t next;
 	bool wrap;
+	bool event_idx;
+	bool look;
+	uint16_t pushed;
+	uint16_t called_at;
 	int kick;
 	int call;
+	bool adopted;
 	struct vring_desc *desc;
 	struct vring_avail *avail;
 	struct vring_used *used;
 	struct vring_packed_desc *pdesc;
+	struct vring_packed_desc_event *pdriver;
 	struct vring_packed_desc_event *pdevice;
 	uint32_t *saved;
 };
@@ -80,18 +91,23 @@ struct be_queue {
  * @config_size: how many of them
  * @loss: loss policy
  * @inflight: in-flight bytes per queue
- * @setup_flags: VBE_SETUP_F_*
+ * @setup_flags: VBE_SETUP_F_*; with VBE_SETUP_F_QUEUE_STOP it stops single queues
+ * @adopt_kick: waits on the FE's own eventfds, where the FE brings any
+ * @strict: looks at a ring on a kick, and once at that of a former backend; else each
+ *	tick too, so that nobody sees a kick get lost
  * @disk: contents of a disk
  * @disk_size: bytes
  *
  * How it misbehaves, may change at any time:
  * @stall: takes nothing from the queues
  * @mute_reset: leaves resets unanswered
+ * @mute_stop: leaves stops of single queues unanswered
  * @mute_features: leaves feature questions unanswered
  * @refuse: refuses features
  *
  * What it has seen:
  * @events: count by type
+ * @stopped_at: where the queue that was stopped last ended, as &vbe_queue_info.base
  * @last_seq: of the last event
  * @bad_seq: a sequence number did not grow by one
  * @served: chains completed
@@ -111,16 +127,20 @@ struct be {
 	uint32_t loss;
 	uint32_t inflight;
 	uint32_t setup_flags;
+	bool adopt_kick;
+	bool strict;
 	uint8_t *disk;
 	uint64_t disk_size;
 
 	volatile bool stall;
 	volatile bool mute_reset;
+	volatile bool mute_stop;
 	volatile bool mute_features;
 	volatile bool refuse;
 	volatile bool stop;
 
-	volatile uint32_t events[16];
+	volatile uint32_t events[32];
+	volatile uint32_t stopped_at;
 	volatile uint64_t last_seq;
 	volatile bool bad_seq;
 	volatile uint32_t served;
@@ -159,7 +179,9 @@ void *be_host(struct be *be, uint64_t fe_addr, uint64_t len);
 int be_queue_start(struct be *be, uint32_t index, bool resume);
 int be_pop(struct be *be, struct be_queue *q, struct be_seg *segs, uint32_t *id,
 	   uint32_t *n_descs);
+uint32_t be_queue_base(const struct be_queue *q);
 void be_push(struct be_queue *q, uint32_t id, uint32_t n_descs, uint32_t written);
+bool be_needs_call(struct be_queue *q);
 
 /* serve.c */
 uint32_t be_serve_chain(struct be *be, uint32_t queue, struct be_seg *segs, int n);

@@ -148,6 +148,7 @@ static void on_dev(void *arg, uint8_t cmd, const struct nlattr *at, size_t len)
 	st->revokes = get(inner(a, VBE_STATS_ATTR_REVOKES));
 	st->losses = get(inner(a, VBE_STATS_ATTR_LOSSES));
 	st->events_lost = get(inner(a, VBE_STATS_ATTR_EVENTS_LOST));
+	st->unanswered = get(inner(a, VBE_STATS_ATTR_UNANSWERED));
 }
 
 int dev_get(const char *name, struct dev_state *st)

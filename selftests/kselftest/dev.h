@@ -40,6 +40,7 @@ struct dev_state {
 	uint64_t revokes;
 	uint64_t losses;
 	uint64_t events_lost;
+	uint64_t unanswered;
 	uint32_t backend_pid;
 	char fe_name[32];
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The device side of split and packed rings, as plain as can be: no indirect
- * descriptors, no event index, chains are completed in the order they came.
+ * The device side of split and packed rings, as plain as can be: chains are completed
+ * in the order they came.
  * Not the engine of libvbe on purpose: two opinions find more.
  *
  * Copyright (c) 2026 The vbe authors
@@ -39,15 +39,17 @@ void *be_host(struct be *be, uint64_t fe_addr, uint64_t len)
 	return NULL;
 }
 
-static int start_split(struct be *be, struct be_queue *q, const struct vbe_queue_info *i)
+static int start_split(struct be *be, struct be_queue *q, const struct vbe_queue_info *i,
+		       bool resume)
 {
 	q->desc = be_host(be, i->desc, 16ULL * i->num);
 	q->avail = be_host(be, i->driver, 6 + 2ULL * i->num);
 	q->used = be_host(be, i->device, 6 + 8ULL * i->num);
 	if (!q->desc || !q->avail || !q->used)
 		return broken(be, "a ring is in no window");
-	/* Each chain is published before the next is taken: so this is resume too. */
-	q->next = q->used->idx;
+	/* Each chain is published before the next is taken: so nothing else need be resumed. */
+	q->next = resume ? q->used->idx : i->base;
+	q->pushed = q->next;
 	return 0;
 }
 
@@ -55,19 +57,21 @@ static int start_packed(struct be *be, struct be_queue *q, const struct vbe_queu
 			bool resume)
 {
 	q->pdesc = be_host(be, i->desc, 16ULL * i->num);
+	q->pdriver = be_host(be, i->driver, 4);
 	q->pdevice = be_host(be, i->device, 4);
-	if (!q->pdesc || !q->pdevice || !be_host(be, i->driver, 4))
+	if (!q->pdesc || !q->pdevice || !q->pdriver)
 		return broken(be, "a packed ring is in no window");
-	q->next = 0;
-	q->wrap = true;
+	q->next = i->base & 0x7fff;
+	q->wrap = i->base & 0x8000;
 	if (resume && !q->saved)
 		return broken(be, "a packed ring cannot be resumed without an in-flight area");
-	if (resume && (*q->saved & SAVED_VALID)) {
+	/* The kernel clears it when the driver resets device or queue. */
+	if (q->saved && (*q->saved & SAVED_VALID)) {
 		q->next = *q->saved;
 		q->wrap = *q->saved & SAVED_WRAP;
-	} else if (q->saved) {
-		*q->saved = 0;
 	}
+	if (q->next >= i->num || i->base >> 16 != (i->base & 0xffff))
+		return broken(be, "a packed ring begins where it cannot");
 	q->pdevice->flags = 0;
 	return 0;
 }
@@ -77,23 +81,41 @@ int be_queue_start(struct be *be, uint32_t index, bool resume)
 {
 	struct be_queue *q = &be->queues[index];
 	struct vbe_queue_info info;
+	struct vbe_dev_info dev;
 	int ret = queue_info(be->fd, index, &info);
 
+	if (ret >= 0)
+		ret = dev_info(be->fd, &dev);
 	if (ret < 0)
 		return ret;
 	if (!(info.flags & VBE_QUEUE_F_ENABLED))
 		return 0;
+	q->packed = dev.driver_features & 1ULL << VIRTIO_F_RING_PACKED;
+	q->event_idx = dev.driver_features & 1ULL << VIRTIO_RING_F_EVENT_IDX;
 	q->num = info.num;
 	q->saved = be->inflight_map ? (void *)(be->inflight_map + (uint64_t)index *
 					       (be->inflight_len / be->n_queues)) : NULL;
 	if (q->packed)
 		ret = start_packed(be, q, &info, resume);
 	else
-		ret = start_split(be, q, &info);
+		ret = start_split(be, q, &info, resume);
 	if (ret)
 		return ret;
+	q->called_at = q->pushed;
+	q->look |= resume;
 	q->live = true;
 	return 1;
+}
+
+/* As &vbe_queue_info.base. Nothing is in flight between two chains. */
+uint32_t be_queue_base(const struct be_queue *q)
+{
+	uint32_t pos;
+
+	if (!q->packed)
+		return q->next;
+	pos = q->next | (q->wrap ? 0x8000 : 0);
+	return pos << 16 | pos;
 }
 
 static int add_seg(struct be *be, struct be_seg *segs, int n, uint64_t addr, uint32_t len,
@@ -107,12 +129,53 @@ static int add_seg(struct be *be, struct be_seg *segs, int n, uint64_t addr, uin
 	return segs[n].p ? n + 1 : broken(be, "a buffer is in no window");
 }
 
+/* A table of a whole chain. Packed ones have no links, but all else at the same place. */
+static int pop_table(struct be *be, struct be_queue *q, struct be_seg *segs, uint64_t addr,
+		     uint32_t len)
+{
+	struct vring_desc *t = be_host(be, addr, len);
+	uint32_t n_table = len / 16, at = 0, seen;
+	int n = 0;
+
+	if (!t || !n_table || len % 16)
+		return broken(be, "an indirect table is in no window");
+	for (seen = 0; seen < n_table; seen++) {
+		struct vring_packed_desc *p = (void *)&t[at];
+		uint16_t flags = q->packed ? p->flags : t[at].flags;
+
+		n = add_seg(be, segs, n, t[at].addr, t[at].len, flags & VRING_DESC_F_WRITE);
+		if (n < 0 || (!q->packed && !(flags & VRING_DESC_F_NEXT)))
+			return n;
+		at = q->packed ? at + 1 : t[at].next;
+		if (!q->packed && at >= n_table)
+			return broken(be, "a link of an indirect table is out of range");
+	}
+	return q->packed ? n : broken(be, "an indirect table has a loop");
+}
+
+/* Tell the driver that a kick is wanted for whatever comes next. */
+static void want_kick(struct be_queue *q)
+{
+	if (!q->event_idx)
+		return;
+	if (q->packed) {
+		q->pdevice->off_wrap = q->next | q->wrap << VRING_PACKED_EVENT_F_WRAP_CTR;
+		__atomic_store_n(&q->pdevice->flags, VRING_PACKED_EVENT_FLAG_DESC,
+				 __ATOMIC_RELEASE);
+	} else {
+		__atomic_store_n((uint16_t *)&q->used->ring[q->num], q->next,
+				 __ATOMIC_RELEASE);
+	}
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 static int pop_split(struct be *be, struct be_queue *q, struct be_seg *segs, uint32_t *id,
 		     uint32_t *n_descs)
 {
 	uint16_t at;
 	int n = 0;
 
+	want_kick(q);
 	if (__atomic_load_n(&q->avail->idx, __ATOMIC_ACQUIRE) == q->next)
 		return 0;
 	at = q->avail->ring[q->next & (q->num - 1)];
@@ -124,6 +187,8 @@ static int pop_split(struct be *be, struct be_queue *q, struct be_seg *segs, uin
 		if (at >= q->num)
 			return broken(be, "a descriptor index is out of range");
 		d = q->desc[at];
+		if (d.flags & VRING_DESC_F_INDIRECT)
+			return pop_table(be, q, segs, d.addr, d.len);
 		n = add_seg(be, segs, n, d.addr, d.len, d.flags & VRING_DESC_F_WRITE);
 		if (n < 0 || !(d.flags & VRING_DESC_F_NEXT))
 			return n;
@@ -137,6 +202,7 @@ static int pop_packed(struct be *be, struct be_queue *q, struct be_seg *segs, ui
 	uint16_t at = q->next;
 	int n = 0;
 
+	want_kick(q);
 	*n_descs = 0;
 	for (;;) {
 		struct vring_packed_desc *d = &q->pdesc[at];
@@ -147,11 +213,13 @@ static int pop_packed(struct be *be, struct be_queue *q, struct be_seg *segs, ui
 		/* The first descriptor's flags are written last. */
 		if (!*n_descs && (avail != q->wrap || used == q->wrap))
 			return 0;
+		*id = d->id;
+		++*n_descs;
+		if (flags & VRING_DESC_F_INDIRECT)
+			return pop_table(be, q, segs, d->addr, d->len);
 		n = add_seg(be, segs, n, d->addr, d->len, flags & VRING_DESC_F_WRITE);
 		if (n < 0)
 			return n;
-		*id = d->id;
-		++*n_descs;
 		if (!(flags & VRING_DESC_F_NEXT))
 			return n;
 		if (++at == q->num)
@@ -180,6 +248,7 @@ static void push_packed(struct be_queue *q, uint32_t id, uint32_t n_descs, uint3
 	d->id = id;
 	d->len = written;
 	__atomic_store_n(&d->flags, flags, __ATOMIC_RELEASE);
+	q->pushed += n_descs;
 	q->next += n_descs;
 	if (q->next >= q->num) {
 		q->next -= q->num;
@@ -201,5 +270,32 @@ void be_push(struct be_queue *q, uint32_t id, uint32_t n_descs, uint32_t written
 	e->id = id;
 	e->len = written;
 	q->next++;
+	q->pushed = q->next;
 	__atomic_store_n(&q->used->idx, q->next, __ATOMIC_RELEASE);
+}
+
+/* Does the driver want to be called for what was given back since it was last asked? */
+bool be_needs_call(struct be_queue *q)
+{
+	uint16_t since = q->pushed - q->called_at, at, off;
+
+	q->called_at = q->pushed;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!q->packed) {
+		if (!q->event_idx)
+			return !(q->avail->flags & VRING_AVAIL_F_NO_INTERRUPT);
+		at = __atomic_load_n(&q->avail->ring[q->num], __ATOMIC_ACQUIRE);
+		return vring_need_event(at, q->next, q->next - since);
+	}
+	switch (__atomic_load_n(&q->pdriver->flags, __ATOMIC_ACQUIRE)) {
+	case VRING_PACKED_EVENT_FLAG_DISABLE:
+		return false;
+	case VRING_PACKED_EVENT_FLAG_DESC:
+		off = q->pdriver->off_wrap;
+		at = off & 0x7fff;
+		if (!!(off & 0x8000) != q->wrap)
+			at -= q->num;
+		return vring_need_event(at, q->next, q->next - since);
+	}
+	return true;
 }

@@ -10,7 +10,8 @@
 here=$(cd "$(dirname "$0")" && pwd)
 reload=no
 [ "${1:-}" != --reload ] || { reload=yes; shift; }
-[ $# -gt 0 ] || set -- vbe_ioctl vbe_event vbe_memory vbe_netlink vbe_loop vbe_loss vbe_race
+[ $# -gt 0 ] || set -- vbe_ioctl vbe_event vbe_memory vbe_netlink vbe_loop vbe_loss vbe_race vbe_mmio \
+	vbe_raw vbe_raw_irq vbe_raw_edu vbe_pci vbe_pci_irq vbe_blk
 failed=
 
 modprobe -a vbe vbe_loop virtio_blk virtio_rng virtio_net virtio_console 2>/dev/null

@@ -254,6 +254,14 @@ int dev_complete(int fd, uint64_t cookie, uint32_t result)
 	return xioctl(fd, VBE_IOC_COMPLETE, &c);
 }
 
+/* With an answer: what was loaded, or where a queue ended. */
+int dev_complete_data(int fd, uint64_t cookie, uint64_t data)
+{
+	struct vbe_complete c = { .size = sizeof(c), .cookie = cookie, .data = data };
+
+	return xioctl(fd, VBE_IOC_COMPLETE, &c);
+}
+
 int queue_info(int fd, uint32_t index, struct vbe_queue_info *info)
 {
 	memset(info, 0, sizeof(*info));

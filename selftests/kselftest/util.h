@@ -46,6 +46,7 @@ int dev_open_flags(const char *name, uint32_t flags);
 int dev_info(int fd, struct vbe_dev_info *info);
 int dev_simple(int fd, unsigned long cmd);
 int dev_complete(int fd, uint64_t cookie, uint32_t result);
+int dev_complete_data(int fd, uint64_t cookie, uint64_t data);
 int queue_info(int fd, uint32_t index, struct vbe_queue_info *info);
 int queue_fds(int fd, uint32_t index, uint32_t flags, int kick, int call);
 int error_text(int fd, char *text, size_t size);

@@ -21,12 +21,9 @@
 #include "check.h"
 #include "dev.h"
 #include "nl.h"
+#include "nth.h"
 
 #define NAME		"kst-nth"
-#define FAIL_NTH	"/proc/thread-self/fail-nth"
-#define DEBUG		"/sys/kernel/debug/"
-#define MOST		3000	/* failure points of a chain: more is a loop */
-#define TIMEOUT		600
 #define MAPPED		(64 << 10)
 
 /**
@@ -59,46 +56,6 @@ enum stage {
 };
 
 typedef int (*chain_fn)(struct chain *c);
-
-static const char *const knobs[][2] = {
-	{ DEBUG "failslab/ignore-gfp-wait", "N" },
-	{ DEBUG "failslab/verbose", "0" },
-	{ DEBUG "fail_page_alloc/ignore-gfp-wait", "N" },
-	{ DEBUG "fail_page_alloc/ignore-gfp-highmem", "N" },
-	{ DEBUG "fail_page_alloc/min-order", "0" },
-	{ DEBUG "fail_page_alloc/verbose", "0" },
-	{ DEBUG "fail_usercopy/verbose", "0" },
-};
-
-static int nth_fd = -1;
-
-static void arm(unsigned int n)
-{
-	char text[16];
-	int len = snprintf(text, sizeof(text), "%u", n);
-
-	if (pwrite(nth_fd, text, len, 0) != len)
-		die("cannot write " FAIL_NTH);
-}
-
-/*
- * Did the failure happen? Reading that is a copy too: when it fails, this was the
- * n-th, so the chain had none. The same goes for writing, which is then done again.
- */
-static bool disarm(void)
-{
-	char text[16] = "";
-	bool injected = false;
-
-	if (pread(nth_fd, text, sizeof(text) - 1, 0) > 0)
-		injected = strtoul(text, NULL, 10) == 0;
-	else if (errno != EFAULT)
-		die("cannot read " FAIL_NTH);
-	while (pwrite(nth_fd, "0", 1, 0) != 1)
-		if (errno != EFAULT)
-			die("cannot write " FAIL_NTH);
-	return injected;
-}
 
 /* ---- one round ------------------------------------------------------------------------ */
 
@@ -161,20 +118,6 @@ static int end(struct chain *c)
 	return ret == -ENOENT ? 0 : ret;
 }
 
-/* What an allocation or a copy that failed may turn into. */
-static bool clean_error(int ret)
-{
-	switch (ret) {
-	case 0:
-	case -ENOMEM:
-	case -EFAULT:
-	case -ENOBUFS:
-	case -EMSGSIZE:		/* of a dump: no room in this buffer, for want of a larger */
-		return true;
-	}
-	return false;
-}
-
 static void sweep(struct __test_metadata *_metadata, enum stage stage, chain_fn fn)
 {
 	unsigned int n, failed = 0;
@@ -182,12 +125,12 @@ static void sweep(struct __test_metadata *_metadata, enum stage stage, chain_fn 
 	bool injected;
 	int ret;
 
-	for (n = 1; n <= MOST; n++) {
+	for (n = 1; n <= NTH_MOST; n++) {
 		ASSERT_EQ(0, begin(&c, stage))
 			TH_LOG("round %u cannot begin: %s", n, dev_text);
-		arm(n);
+		nth_arm(n);
 		ret = fn(&c);
-		injected = disarm();
+		injected = nth_disarm();
 		EXPECT_EQ(0, end(&c))
 			TH_LOG("after failure %u the device cannot be deleted: %s", n, dev_text);
 		if (!injected) {
@@ -195,11 +138,11 @@ static void sweep(struct __test_metadata *_metadata, enum stage stage, chain_fn 
 				TH_LOG("nothing was made to fail, and yet: %s", strerror(-ret));
 			break;
 		}
-		EXPECT_TRUE(clean_error(ret))
+		EXPECT_TRUE(nth_clean_error(ret))
 			TH_LOG("failure %u: %s", n, strerror(-ret));
 		failed += ret != 0;
 	}
-	ASSERT_GE(MOST, n);
+	ASSERT_GE(NTH_MOST, n);
 	/* At least one failure must have been there to see, or this tests nothing. */
 	EXPECT_LT(1, n);
 	TH_LOG("%u failure points, %u of them seen by the caller", n - 1, failed);
@@ -212,22 +155,15 @@ FIXTURE(nth)
 
 FIXTURE_SETUP(nth)
 {
-	char text[16];
-	size_t i;
+	const char *lacks = nth_begin();
 
-	nth_fd = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
-	if (nth_fd < 0)
-		SKIP(return, "no " FAIL_NTH ": this kernel lacks CONFIG_FAULT_INJECTION");
-	if (read_text(knobs[0][0], text, sizeof(text)) < 0)
-		SKIP(return, "no " DEBUG "failslab: CONFIG_FAILSLAB, or debugfs, is missing");
-	for (i = 0; i < ARRAY_LEN(knobs); i++)
-		write_text(knobs[i][0], knobs[i][1]);
+	if (lacks)
+		SKIP(return, "%s", lacks);
 }
 
 FIXTURE_TEARDOWN(nth)
 {
-	if (nth_fd >= 0)
-		close(nth_fd);
+	nth_end();
 }
 
 /* ---- /dev/vbe ----------------------------------------------------------------------------- */
@@ -248,7 +184,7 @@ static int chain_control(struct chain *c)
 	return ret;
 }
 
-TEST_F_TIMEOUT(nth, control, TIMEOUT)
+TEST_F_TIMEOUT(nth, control, NTH_TIMEOUT)
 {
 	sweep(_metadata, NO_DEVICE, chain_control);
 }
@@ -263,7 +199,7 @@ static int chain_open(struct chain *c)
 	return ret;
 }
 
-TEST_F_TIMEOUT(nth, dev_open, TIMEOUT)
+TEST_F_TIMEOUT(nth, dev_open, NTH_TIMEOUT)
 {
 	sweep(_metadata, MADE, chain_open);
 }
@@ -275,7 +211,7 @@ static int chain_setup(struct chain *c)
 	return xioctl(c->fd, VBE_IOC_DEV_SETUP, &c->g->s);
 }
 
-TEST_F_TIMEOUT(nth, dev_setup, TIMEOUT)
+TEST_F_TIMEOUT(nth, dev_setup, NTH_TIMEOUT)
 {
 	sweep(_metadata, OPEN, chain_setup);
 }
@@ -294,7 +230,7 @@ static int chain_setup_twice(struct chain *c)
 	return ret ? chain_setup(c) : 0;
 }
 
-TEST_F_TIMEOUT(nth, dev_setup_again, TIMEOUT)
+TEST_F_TIMEOUT(nth, dev_setup_again, NTH_TIMEOUT)
 {
 	sweep(_metadata, OPEN, chain_setup_twice);
 }
@@ -313,7 +249,7 @@ static int chain_info(struct chain *c)
 	return ret;
 }
 
-TEST_F_TIMEOUT(nth, infos, TIMEOUT)
+TEST_F_TIMEOUT(nth, infos, NTH_TIMEOUT)
 {
 	sweep(_metadata, SET_UP, chain_info);
 }
@@ -326,7 +262,7 @@ static int chain_config(struct chain *c)
 	return ret ? ret : xioctl(c->fd, VBE_IOC_CONFIG_READ, &rw);
 }
 
-TEST_F_TIMEOUT(nth, config, TIMEOUT)
+TEST_F_TIMEOUT(nth, config, NTH_TIMEOUT)
 {
 	sweep(_metadata, SET_UP, chain_config);
 }
@@ -344,7 +280,7 @@ static int chain_fds(struct chain *c)
 	return ret;
 }
 
-TEST_F_TIMEOUT(nth, queue_fds, TIMEOUT)
+TEST_F_TIMEOUT(nth, queue_fds, NTH_TIMEOUT)
 {
 	sweep(_metadata, SET_UP, chain_fds);
 }
@@ -354,7 +290,7 @@ static int chain_online(struct chain *c)
 	return dev_simple(c->fd, VBE_IOC_DEV_ONLINE);
 }
 
-TEST_F_TIMEOUT(nth, online, TIMEOUT)
+TEST_F_TIMEOUT(nth, online, NTH_TIMEOUT)
 {
 	sweep(_metadata, SET_UP, chain_online);
 }
@@ -364,7 +300,7 @@ static int chain_offline(struct chain *c)
 	return dev_simple(c->fd, VBE_IOC_DEV_OFFLINE);
 }
 
-TEST_F_TIMEOUT(nth, offline, TIMEOUT)
+TEST_F_TIMEOUT(nth, offline, NTH_TIMEOUT)
 {
 	sweep(_metadata, ONLINE, chain_offline);
 }
@@ -377,7 +313,7 @@ static int chain_complete(struct chain *c)
 	return ret == -ENOENT ? 0 : ret;
 }
 
-TEST_F_TIMEOUT(nth, complete, TIMEOUT)
+TEST_F_TIMEOUT(nth, complete, NTH_TIMEOUT)
 {
 	sweep(_metadata, ONLINE, chain_complete);
 }
@@ -402,7 +338,7 @@ static int chain_resize_and_read(struct chain *c)
 	return ret ? ret : chain_read(c);
 }
 
-TEST_F_TIMEOUT(nth, events, TIMEOUT)
+TEST_F_TIMEOUT(nth, events, NTH_TIMEOUT)
 {
 	sweep(_metadata, OPEN, chain_resize_and_read);
 }
@@ -437,7 +373,7 @@ static int chain_copy(struct chain *c)
 	return ret;
 }
 
-TEST_F_TIMEOUT(nth, mem_copy, TIMEOUT)
+TEST_F_TIMEOUT(nth, mem_copy, NTH_TIMEOUT)
 {
 	sweep(_metadata, OPEN, chain_copy);
 }
@@ -465,7 +401,7 @@ static int chain_map(struct chain *c)
 	return map_window(c, c->fd);
 }
 
-TEST_F_TIMEOUT(nth, map, TIMEOUT)
+TEST_F_TIMEOUT(nth, map, NTH_TIMEOUT)
 {
 	sweep(_metadata, OPEN, chain_map);
 }
@@ -482,7 +418,7 @@ static int chain_mem_fd(struct chain *c)
 	return ret;
 }
 
-TEST_F_TIMEOUT(nth, mem_fd, TIMEOUT)
+TEST_F_TIMEOUT(nth, mem_fd, NTH_TIMEOUT)
 {
 	sweep(_metadata, OPEN, chain_mem_fd);
 }
@@ -503,14 +439,14 @@ static void sweep_close(struct __test_metadata *_metadata, enum stage stage)
 	bool injected;
 	int n;
 
-	for (n = 1; n <= MOST; n++) {
+	for (n = 1; n <= NTH_MOST; n++) {
 		ASSERT_EQ(0, begin(&c, stage));
 		ASSERT_EQ(0, chain_map(&c));
 		munmap(c.map, MAPPED);
 		c.map = NULL;
-		arm(n);
+		nth_arm(n);
 		chain_close(&c);
-		injected = disarm();
+		injected = nth_disarm();
 		ASSERT_EQ(0, dev_get(NAME, &st));
 		EXPECT_EQ(0, st.backend_pid)
 			TH_LOG("failure %d has kept the attachment alive", n);
@@ -519,15 +455,15 @@ static void sweep_close(struct __test_metadata *_metadata, enum stage stage)
 		if (!injected)
 			break;
 	}
-	ASSERT_GE(MOST, n);
+	ASSERT_GE(NTH_MOST, n);
 }
 
-TEST_F_TIMEOUT(nth, close_ready, TIMEOUT)
+TEST_F_TIMEOUT(nth, close_ready, NTH_TIMEOUT)
 {
 	sweep_close(_metadata, SET_UP);
 }
 
-TEST_F_TIMEOUT(nth, close_online, TIMEOUT)
+TEST_F_TIMEOUT(nth, close_online, NTH_TIMEOUT)
 {
 	sweep_close(_metadata, ONLINE);
 }
@@ -545,7 +481,7 @@ static int chain_new(struct chain *c)
 	return nl_talk(&c->nl, &m, NULL, NULL);
 }
 
-TEST_F_TIMEOUT(nth, netlink_new, TIMEOUT)
+TEST_F_TIMEOUT(nth, netlink_new, NTH_TIMEOUT)
 {
 	sweep(_metadata, NO_DEVICE, chain_new);
 }
@@ -562,7 +498,7 @@ static int chain_set(struct chain *c)
 	return nl_talk(&c->nl, &m, NULL, NULL);
 }
 
-TEST_F_TIMEOUT(nth, netlink_set, TIMEOUT)
+TEST_F_TIMEOUT(nth, netlink_set, NTH_TIMEOUT)
 {
 	sweep(_metadata, MADE, chain_set);
 }
@@ -582,7 +518,7 @@ static int chain_get(struct chain *c)
 	return ask(c, VBE_CMD_DEV_GET, 0, true);
 }
 
-TEST_F_TIMEOUT(nth, netlink_get, TIMEOUT)
+TEST_F_TIMEOUT(nth, netlink_get, NTH_TIMEOUT)
 {
 	sweep(_metadata, ONLINE, chain_get);
 }
@@ -592,7 +528,7 @@ static int chain_dump(struct chain *c)
 	return ask(c, VBE_CMD_DEV_GET, NLM_F_DUMP, false);
 }
 
-TEST_F_TIMEOUT(nth, netlink_dump, TIMEOUT)
+TEST_F_TIMEOUT(nth, netlink_dump, NTH_TIMEOUT)
 {
 	sweep(_metadata, ONLINE, chain_dump);
 }
@@ -602,7 +538,7 @@ static int chain_queues(struct chain *c)
 	return ask(c, VBE_CMD_QUEUE_GET, NLM_F_DUMP, true);
 }
 
-TEST_F_TIMEOUT(nth, netlink_queues, TIMEOUT)
+TEST_F_TIMEOUT(nth, netlink_queues, NTH_TIMEOUT)
 {
 	sweep(_metadata, ONLINE, chain_queues);
 }
@@ -612,7 +548,7 @@ static int chain_windows(struct chain *c)
 	return ask(c, VBE_CMD_WINDOW_GET, NLM_F_DUMP, true);
 }
 
-TEST_F_TIMEOUT(nth, netlink_windows, TIMEOUT)
+TEST_F_TIMEOUT(nth, netlink_windows, NTH_TIMEOUT)
 {
 	sweep(_metadata, ONLINE, chain_windows);
 }
@@ -622,7 +558,7 @@ static int chain_providers(struct chain *c)
 	return ask(c, VBE_CMD_PROVIDER_GET, NLM_F_DUMP, false);
 }
 
-TEST_F_TIMEOUT(nth, netlink_providers, TIMEOUT)
+TEST_F_TIMEOUT(nth, netlink_providers, NTH_TIMEOUT)
 {
 	sweep(_metadata, MADE, chain_providers);
 }
@@ -632,7 +568,7 @@ static int chain_del(struct chain *c)
 	return ask(c, VBE_CMD_DEV_DEL, 0, true);
 }
 
-TEST_F_TIMEOUT(nth, netlink_del, TIMEOUT)
+TEST_F_TIMEOUT(nth, netlink_del, NTH_TIMEOUT)
 {
 	sweep(_metadata, MADE, chain_del);
 }
@@ -656,7 +592,7 @@ static int chain_map_and_del(struct chain *c)
 	return ret ? ret : chain_del_online(c);
 }
 
-TEST_F_TIMEOUT(nth, netlink_del_online, TIMEOUT)
+TEST_F_TIMEOUT(nth, netlink_del_online, NTH_TIMEOUT)
 {
 	sweep(_metadata, ONLINE, chain_map_and_del);
 }
@@ -668,7 +604,7 @@ static int chain_subscribe(struct chain *c)
 	return ret ? ret : chain_set(c);
 }
 
-TEST_F_TIMEOUT(nth, netlink_events, TIMEOUT)
+TEST_F_TIMEOUT(nth, netlink_events, NTH_TIMEOUT)
 {
 	sweep(_metadata, MADE, chain_subscribe);
 }

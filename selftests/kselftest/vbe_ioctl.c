@@ -33,7 +33,7 @@ _Static_assert(sizeof(struct vbe_dev_online) == 8, "vbe_dev_online");
 _Static_assert(sizeof(struct vbe_config_rw) == 24, "vbe_config_rw");
 _Static_assert(sizeof(struct vbe_queue_info) == 48, "vbe_queue_info");
 _Static_assert(sizeof(struct vbe_queue_fds) == 24, "vbe_queue_fds");
-_Static_assert(sizeof(struct vbe_complete) == 16, "vbe_complete");
+_Static_assert(sizeof(struct vbe_complete) == 24, "vbe_complete");
 _Static_assert(sizeof(struct vbe_mem_query) == 32, "vbe_mem_query");
 _Static_assert(sizeof(struct vbe_copy_entry) == 24, "vbe_copy_entry");
 _Static_assert(sizeof(struct vbe_mem_copy) == 24, "vbe_mem_copy");
@@ -247,6 +247,9 @@ static void check_device_sizes(struct __test_metadata *_metadata, int fd)
 	size_arg(&c, "COMPLETE", VBE_IOC_COMPLETE, sizeof(struct vbe_complete), -ENOENT);
 	((struct vbe_complete *)c.arg)->cookie = 0xdead;
 	check_sizes(_metadata, fd, &c);
+	size_arg(&c, "QUEUE_KICK_FD", VBE_IOC_QUEUE_KICK_FD, sizeof(struct vbe_queue_kick_fd),
+		 -ENOENT);
+	check_sizes(_metadata, fd, &c);
 	size_arg(&c, "MEM_QUERY", VBE_IOC_MEM_QUERY, sizeof(struct vbe_mem_query), 0);
 	check_sizes(_metadata, fd, &c);
 	size_arg(&c, "MEM_COPY", VBE_IOC_MEM_COPY, sizeof(struct vbe_mem_copy), 0);
@@ -337,7 +340,7 @@ TEST_F(ioctl, control_fd_does_nothing_else)
 TEST_F(ioctl, unknown_ioctls)
 {
 	unsigned long strange[] = {
-		_IO(VBE_IOC_MAGIC, 0x7f), _IO(VBE_IOC_MAGIC, 0x1d), _IO('x', 1), 0,
+		_IO(VBE_IOC_MAGIC, 0x7f), _IO(VBE_IOC_MAGIC, 0x1e), _IO('x', 1), 0,
 		_IOWR(VBE_IOC_MAGIC, 0x10, int), ~0U,
 	};
 	unsigned int i;
@@ -348,10 +351,16 @@ TEST_F(ioctl, unknown_ioctls)
 		EXPECT_EQ(-ENOTTY, xioctl(self->fd, strange[i], NULL))
 			TH_LOG("ioctl 0x%lx on a device fd", strange[i]);
 	}
-	for (i = 0x10; i <= 0x1c; i++)
+	for (i = 0x10; i <= 0x1d; i++)
 		EXPECT_EQ(-ENOTTY, xioctl(self->ctl, _IO(VBE_IOC_MAGIC, i), NULL))
 			TH_LOG("device ioctl 0x%x on " VBE_NODE, i);
-	for (i = 0; i <= 1; i++)
+	for (i = 0x20; i <= 0x22; i++)
+		EXPECT_EQ(-EOPNOTSUPP, xioctl(self->fd, _IO(VBE_IOC_MAGIC, i), NULL))
+			TH_LOG("raw ioctl 0x%x on a virtio device", i);
+	for (i = 0x40; i <= 0x4f; i++)
+		EXPECT_EQ(-ENOTTY, xioctl(self->fd, _IO(VBE_IOC_MAGIC, i), NULL))
+			TH_LOG("guest ioctl 0x%x on a device fd", i);
+	for (i = 0; i <= 2; i++)
 		EXPECT_EQ(-ENOTTY, xioctl(self->fd, _IO(VBE_IOC_MAGIC, i), NULL))
 			TH_LOG("control ioctl 0x%x on a device fd", i);
 }
@@ -427,7 +436,7 @@ static int setup(int fd, struct good_setup *g)
 
 TEST_F(ioctl, setup_bad)
 {
-	SETUP_REFUSED(EINVAL, g->s.flags = 2);
+	SETUP_REFUSED(EINVAL, g->s.flags = 4);
 	SETUP_REFUSED(EINVAL, g->s.flags = 1U << 31);
 	SETUP_REFUSED(EINVAL, g->s.virtio_id = 0);
 	SETUP_REFUSED(EINVAL, g->s.features = 0);
