@@ -28,9 +28,31 @@ BACKENDS = {
 }
 
 
+SERVERS = {
+    "vbe": "vbe-blk behind vbe-vhost-user",
+    "qsd": "qemu-storage-daemon, aio=threads (its default)",
+    "qsd-uring": "qemu-storage-daemon, aio=io_uring",
+}
+ACCESSES = {
+    "getppid": "for comparison: getppid",
+    "eventfd_write": "for comparison: a write to an eventfd",
+    "read_magic": "load of virtio-mmio MagicValue",
+    "read_status": "load of virtio-mmio Status",
+    "notify": "store to virtio-mmio QueueNotify",
+    "match_to_eventfd": "store that matches, transport raw, to the eventfd",
+}
+
+
 def load_json(path):
     with open(path, encoding="utf-8") as file:
         return json.load(file)
+
+
+def load_lines(path):
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
 
 
 def value_of(workload, read):
@@ -67,11 +89,25 @@ def times_quicker(workload, vbe, peer):
     return round(peer / vbe if workload == "qd1" else vbe / peer, 2)
 
 
+def summarise_blkio(folder):
+    """{depth: {server: {median, all}}}: medians of each round's median latency, us"""
+    found = {}
+    for line in load_lines(f"{folder}/blkio.jsonl"):
+        servers = found.setdefault(line["result"]["depth"], {})
+        servers.setdefault(line["server"], []).append(
+            round(line["result"]["p50_ns"] / 1000, 1))
+    return {depth: {server: {"median": statistics.median(v), "all": v}
+                    for server, v in servers.items()} for depth, servers in found.items()}
+
+
+def summarise_access(folder):
+    path = f"{folder}/access.json"
+    return load_json(path) if os.path.exists(path) else {}
+
+
 def summarise(folder):
     with open(f"{folder}/kernel", encoding="utf-8") as file:
         kernel = file.read().strip()
-    with open(f"{folder}/disks.jsonl", encoding="utf-8") as file:
-        disks = [json.loads(line) for line in file]
     eventfd = [round(load_json(p)["round_trip_ns"] / 1000, 2)
                for p in sorted(glob.glob(f"{folder}/eventfd-*.json"))]
     result = {
@@ -80,10 +116,13 @@ def summarise(folder):
         "fio": version("fio", "--version"),
         "host": f"{platform.machine()}, {os.cpu_count()} CPUs",
         "rounds": len(eventfd),
-        "disks": disks,
-        "eventfd_round_trip_us": {"median": statistics.median(eventfd), "all": eventfd},
+        "disks": load_lines(f"{folder}/disks.jsonl"),
+        "eventfd_round_trip_us": {"median": statistics.median(eventfd), "all": eventfd}
+                                 if eventfd else None,
         "workloads": {},
         "split": {},
+        "libblkio": summarise_blkio(folder),
+        "access": summarise_access(folder),
     }
     for workload, text, unit in WORKLOADS:
         values = collect(folder, workload)
@@ -115,6 +154,22 @@ def expectations(result):
                           "reached": ratio <= limit})
         else:
             found.append({"text": text, "ratio": None, "limit": limit, "reached": None})
+    return found + expectations_blkio(result["libblkio"])
+
+
+def expectations_blkio(depths):
+    """Of the pairs of each round, against the better of what the peer can do."""
+    found = []
+    for depth in (1, 16):
+        servers = depths.get(depth, {})
+        item = {"text": f"through libblkio at queue depth {depth}, no slower than "
+                        "qemu-storage-daemon", "ratio": None, "limit": 1.0, "reached": None}
+        if "vbe" in servers:
+            peer = min((s for s in servers if s != "vbe"), key=lambda s: servers[s]["median"])
+            ratio = statistics.median(
+                v / p for v, p in zip(servers["vbe"]["all"], servers[peer]["all"]))
+            item.update(ratio=round(ratio, 3), reached=ratio <= 1.0, peer=peer)
+        found.append(item)
     return found
 
 
@@ -163,6 +218,23 @@ def print_floor(result):
           f"{floor:.1f} us; vbe takes {peers['vbe']['median'] / floor:.1f} times that.")
 
 
+def print_blkio(result):
+    for depth, servers in result["libblkio"].items():
+        print(f"\nThrough libblkio, one file: 4 KiB random reads, queue depth {depth}, p50 us: "
+              "median, and each round")
+        for server, entry in servers.items():
+            print(f"  {server:<14}{entry['median']:>10.1f}   "
+                  + " ".join(f"{v:.1f}" for v in entry["all"]) + f"   {SERVERS[server]}")
+
+
+def print_access(result):
+    if result["access"]:
+        print("\nWhat a VMM hands to vbe with VBE_IOC_GUEST_ACCESS, instructions each, "
+              "system call and all")
+    for name, count in result["access"].items():
+        print(f"  {count:>8}   {ACCESSES[name]}")
+
+
 def print_expected(result):
     """Returns whether all was reached."""
     print("\nExpected of vbe:")
@@ -189,10 +261,13 @@ def main():
         json.dump(result, file, indent=1)
         file.write("\n")
     print(f"\nKernel {result['kernel']}, one CPU, {result['emulator']}, {result['fio']}\n")
-    print_ratios(result)
-    print_raw(result)
-    print_floor(result)
-    print_split(result)
+    if result["workloads"]:
+        print_ratios(result)
+        print_raw(result)
+        print_floor(result)
+        print_split(result)
+    print_blkio(result)
+    print_access(result)
     reached = print_expected(result)
     print(f"\nAll of it as JSON: {path}")
     if args.seconds:

@@ -1,0 +1,128 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Copyright (c) 2026 The vbe authors
+#
+# Usage: transcript.sh FILE.md...
+#
+# In the VM of the lab: does what a document says. Its console blocks are run line by
+# line, and what they print is compared:
+#
+#	# COMMAND		as root; one that ends with & stays in the background
+#	guest# COMMAND		on the console of the guest that was started
+#	anything else		what the command prints: "..." is any text, alone on a
+#				line any lines; no lines: it is not looked at
+#
+# ${VM[@]} in a command line of QEMU is what a reader's virtual machine has already: here
+# it is the lab's guest (../kvm/lib.sh).
+# shellcheck source-path=SCRIPTDIR source=../kvm/lib.sh
+. "${KVM_LIB:-/kvm/lib.sh}"
+
+# Lines that are expected, as a regular expression for all of the output.
+pattern() { # FILE
+	sed -e 's/[][\\.^$*+?(){}|]/\\&/g' \
+		-e 's/^\\\.\\\.\\\.$/@ANY@/' -e 's/\\\.\\\.\\\./[^@NL@]*/g' "$1" |
+		awk '{ out = out ($0 == "@ANY@" ? "(.*@NL@)?" : $0 "@NL@") }
+			END { gsub(/@NL@/, "\n", out); printf "^%s$", out }'
+}
+
+matches() { # EXPECTED OUTPUT
+	local re out
+	[ -s "$1" ] || return 0
+	re=$(pattern "$1")
+	out=$(tr -d '\r' < "$2"; echo .)
+	[[ ${out%.} =~ $re ]]
+}
+
+# It goes on writing: into a file of its own.
+run_in_background() {
+	output=$RUN/output.$tests
+	[[ $1 != *qemu-system* ]] || up=no
+	eval "$1" > "$output" 2>&1
+	wait_for 30 matches $RUN/expected "$output"
+}
+
+run_here() {
+	eval "$1" > $RUN/output 2>&1 && matches $RUN/expected $RUN/output
+}
+
+run_in_guest() {
+	[ $up = yes ] || guest_up 120 || return
+	up=yes
+	guest "$1" | grep -v '^guest: [0-9]* status' > $RUN/output
+	[ "${PIPESTATUS[0]}" = 0 ] && matches $RUN/expected $RUN/output
+}
+
+step() { # DOCUMENT LINE
+	local rc=0 text=${command#*# } output=$RUN/output
+	[ -n "$command" ] || return 0
+	case $command in
+	"guest# "*) run_in_guest "$text" || rc=1 ;;
+	*"&") run_in_background "$text" || rc=1 ;;
+	*) run_here "$text" || rc=1 ;;
+	esac
+	[ $rc = 0 ] || {
+		note "expected:"
+		note "$(cat $RUN/expected)"
+		note "printed:"
+		note "$(tail -n 30 "$output")"
+	}
+	result $rc "${1##*/}:$2: ${text//[$'\n\t']/ }"
+	command=
+}
+
+document() { # FILE
+	local lines line number=0 begun=0 inside=no more=no command=
+	mapfile -t lines < "$1"
+	for line in "${lines[@]}"; do
+		number=$((number + 1))
+		if [ $more = yes ]; then
+			command+=$'\n'$line
+		elif [ $inside = no ]; then
+			[ "$line" != '```console' ] || inside=yes
+			continue
+		elif [ "$line" = '```' ]; then
+			step "$1" $begun
+			inside=no
+			continue
+		elif [[ $line == "# "* || $line == "guest# "* ]]; then
+			step "$1" $begun
+			command=$line begun=$number
+			: > $RUN/expected
+		else
+			echo "$line" >> $RUN/expected
+			continue
+		fi
+		more=no
+		[[ $line != *"\\" ]] || more=yes
+	done
+	[ "$tests" != 0 ] || give_up "$1 has no console block"
+}
+
+# QEMU as Debian ships it, its console where lib.sh looks for it.
+install_qemu() {
+	cat > /usr/bin/qemu-system-x86_64 <<-END
+		#!/bin/bash
+		exec chroot /stock qemu-system-x86_64 "\$@" < $RUN/console.in >> $RUN/console
+	END
+	chmod +x /usr/bin/qemu-system-x86_64
+	console_new
+	vm_options pci
+}
+
+prepare() {
+	rm -rf $RUN
+	mkdir -p $RUN
+	modprobe kvm-amd || give_up "no KVM in this VM"
+	enter_stock
+	guest_initrd
+	install_qemu
+	cd /tmp || exit
+}
+
+# There is no QEMU of ours: whether it lives is no question here.
+alive() { true; }
+
+up=no
+prepare
+for file in "$@"; do document "$file"; done
+finish
