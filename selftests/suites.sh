@@ -6,9 +6,12 @@
 # with "N passed, N failed, N skipped". The long ones come first, since two run
 # at a time.
 
-SUITES=(debug-crash-split debug-crash-packed debug-fail-nth debug-kselftest
+SUITES=(debug-crash-split debug-crash-packed debug-guest debug-fail-nth debug-fuzz
+	debug-kselftest kvm docs libblkio
 	debug-tools debug-reload crash-split crash-packed lab static build unit reload
-	kselftest-6.1 kselftest-6.12 kselftest-7.2 tools-6.1 tools-6.12 tools-7.2)
+	guest-6.1 guest-6.12 guest-7.2
+	kselftest-6.1 kselftest-6.12 kselftest-7.2 debug-vhost-user
+	vhost-user-6.1 vhost-user-6.12 vhost-user-7.2 tools-6.1 tools-6.12 tools-7.2)
 
 readonly CRASH_ROUNDS=${VBE_CRASH_ROUNDS:-200}
 readonly KSFT=$TOP/build/kselftest
@@ -17,6 +20,7 @@ prepare_kernels() {
 	local kernel
 	$LAB/fetch || return 1
 	$LAB/build-debug-kernel || return 1
+	$LAB/fetch stock && $LAB/guest-image 6.12 || return 1
 	for kernel in 6.1 6.12 7.2 debug; do
 		$LAB/build-modules $kernel || return 1
 	done
@@ -31,7 +35,8 @@ vm() { # NAME KERNEL TIMEOUT OPTIONS... -- COMMAND...
 	shift 3
 	$LAB/vm-run --kernel "$kernel" --vbe --timeout "$timeout" --out "$OUT/$name.vm" \
 		--bin build/vbe-blk/vbe-blk --bin build/vbe-ctl/vbe-ctl \
-		--bin build/examples/tiny-backend --bin mkfs.ext4 --bin e2fsck --bin fio \
+		--bin build/examples/tiny-backend --bin build/examples/edu-emulator \
+		--bin mkfs.ext4 --bin e2fsck --bin fio \
 		--bin blkdiscard --bin cmp --bin dd --bin mount --bin setpriv \
 		--load "virtio_blk virtio_net virtio_console ext4" \
 		--add selftests/vm:/vm --add selftests/ctl:/ctl --add selftests/crash:/crash \
@@ -64,8 +69,40 @@ suite_tools_6_12() { tools tools-6.12 6.12 600; }
 suite_tools_7_2() { tools tools-7.2 7.2 600; }
 suite_debug_tools() { tools debug-tools debug 1200; }
 
+# vbe-vhost-user, its front-end and vbe-blk behind it; kills of each by the dozen.
+vhost_user() { # SUITE KERNEL TIMEOUT ROUNDS
+	make --no-print-directory -s -C selftests/vhost-user O="$TOP/build/vhost-user-test" all || return 1
+	vm "$1" "$2" "$3" --bin build/vbe-vhost-user/vbe-vhost-user \
+		--bin build/vhost-user-test/frontend --bin stat --bin find --bin timeout \
+		--add selftests/vhost-user:/vhost-user -- \
+		/vm/tap.sh "/vhost-user/vm-vhost-user.sh $4"
+}
+suite_vhost_user_6_1() { vhost_user vhost-user-6.1 6.1 900 5; }
+suite_vhost_user_6_12() { vhost_user vhost-user-6.12 6.12 900 20; }
+suite_vhost_user_7_2() { vhost_user vhost-user-7.2 7.2 900 5; }
+suite_debug_vhost_user() { vhost_user debug-vhost-user debug 1800 10; }
+
 suite_debug_fail_nth() {
-	vm debug-fail-nth debug 1800 -- /vm/tap.sh "sh /ksft/run.sh vbe_fail_nth"
+	vm debug-fail-nth debug 2400 -- /vm/tap.sh "sh /ksft/run.sh vbe_fail_nth vbe_guest_nth"
+}
+
+# The user provider: guest fds, their memory, and the same I/O over each transport.
+guest() { # SUITE KERNEL TIMEOUT
+	vm "$1" "$2" "$3" --scratch 64M -- /vm/tap.sh \
+		"sh /ksft/run.sh vbe_guest vbe_guest_life vbe_guest_mem vbe_guest_io"
+}
+suite_guest_6_1() { guest guest-6.1 6.1 1200; }
+suite_guest_6_12() { guest guest-6.12 6.12 1200; }
+suite_guest_7_2() { guest guest-7.2 7.2 1200; }
+suite_debug_guest() { guest debug-guest debug 2400; }
+
+# A hostile hypervisor, hostile drivers, hostile backends. VBE_FUZZ_STEPS: accesses;
+# VBE_FUZZ_HOURS: go on for so long; VBE_FUZZ_SEED: draw the same again.
+suite_debug_fuzz() {
+	local hours=${VBE_FUZZ_HOURS:-0}
+	make --no-print-directory -s -C selftests/fuzz TOP="$TOP" O="$TOP/build/fuzz" || return 1
+	vm debug-fuzz debug $((1800 + 3600 * hours)) --add "$TOP/build/fuzz:/fuzz" -- \
+		/vm/tap.sh "sh /fuzz/run.sh --steps ${VBE_FUZZ_STEPS:-200000} --hours $hours ${VBE_FUZZ_SEED:+--seed $VBE_FUZZ_SEED}"
 }
 
 crash() { # NAME KERNEL RING TIMEOUT [VBE-BLK-OPTION]
@@ -74,11 +111,42 @@ crash() { # NAME KERNEL RING TIMEOUT [VBE-BLK-OPTION]
 suite_crash_split() { crash crash-split 6.12 split 1200; }
 # With the whole data window pinned by io_uring: what "pinned" class promises.
 suite_crash_packed() { crash crash-packed 6.12 packed 1200 --fixed-buffers; }
-suite_debug_crash_split() { CRASH_ROUNDS_NOW=$((CRASH_ROUNDS / 2)) crash debug-crash-split debug split 2400; }
-suite_debug_crash_packed() { CRASH_ROUNDS_NOW=$((CRASH_ROUNDS / 2)) crash debug-crash-packed debug packed 2400; }
+suite_debug_crash_split() { CRASH_ROUNDS_NOW=$((CRASH_ROUNDS / 4)) crash debug-crash-split debug split 2400; }
+suite_debug_crash_packed() { CRASH_ROUNDS_NOW=$((CRASH_ROUNDS / 4)) crash debug-crash-packed debug packed 2400; }
 
 suite_reload() { vm reload 6.12 600 -- /vm/tap.sh "sh /ksft/reload.sh"; }
 suite_debug_reload() { vm debug-reload debug 900 -- /vm/tap.sh "sh /ksft/reload.sh 4"; }
+
+# With Debian's own QEMU and libblkio at /stock, and a guest for it at /guest. Also run
+# by that QEMU: the emulation of SVM in Debian 12's is not reliable.
+kvm_vm() { # NAME TIMEOUT OPTIONS... -- COMMAND...
+	local name=$1 timeout=$2 stock guest
+	shift 2
+	stock=$($LAB/fetch stock) && guest=$($LAB/guest-image 6.12) || return 1
+	$LAB/vm-run --kernel 6.12 --vbe --stock-qemu --smp 1 --mem 1280 \
+		--timeout "$timeout" --out "$OUT/$name.vm" \
+		--modules kvm-amd --mount "$stock:/stock" --mount "$guest:/guest" \
+		--bin build/vbe-blk/vbe-blk --bin build/vbe-ctl/vbe-ctl \
+		--bin build/vbe-vhost-user/vbe-vhost-user --bin cmp --bin dd \
+		--add selftests/vm:/vm --add selftests/kvm:/kvm "$@"
+}
+suite_kvm() { kvm_vm kvm 900 -- /vm/tap.sh /kvm/pci.sh /kvm/microvm.sh; }
+
+suite_libblkio() {
+	local stock
+	stock=$($LAB/fetch stock) || return 1
+	make --no-print-directory -C selftests/bench O="$TOP/build/bench" \
+		STOCK="${stock%/image}/root" "$TOP/build/bench/blkio-io" || return 1
+	kvm_vm libblkio 600 --add build/bench/blkio-io:/kvm/blkio-io -- /vm/tap.sh /kvm/libblkio.sh
+}
+
+# The guides do what they say.
+suite_docs() {
+	kvm_vm docs 400 --bin build/examples/tiny-vmm --bin build/examples/tiny-backend \
+		--add selftests/docs:/docs --add Documentation/kvm-guide.md:/docs/kvm-guide.md \
+		--add Documentation/vmm-guide.md:/docs/vmm-guide.md -- \
+		/vm/tap.sh "/docs/transcript.sh /docs/vmm-guide.md /docs/kvm-guide.md"
+}
 
 # That the lab itself sees a warning, a splat, a leak, a panic, a time-out.
 suite_lab() { $LAB/selftest; }
@@ -115,6 +183,8 @@ suite_build() {
 suite_unit() {
 	local rc=0
 	make --no-print-directory -C selftests/virtqueue O="$TOP/build/virtqueue" check || rc=1
+	make --no-print-directory -C selftests/libvbe O="$TOP/build/libvbe-test" check || rc=1
 	make --no-print-directory -C selftests/blk O="$TOP/build/blk-test" check || rc=1
+	make --no-print-directory -C selftests/vhost-user O="$TOP/build/vhost-user-test" check || rc=1
 	return $rc
 }
