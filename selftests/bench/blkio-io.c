@@ -3,7 +3,7 @@
 /*
  * A vhost-user front-end by libblkio, with nothing of vbe in it.
  *
- *	blkio-io verify SOCKET QUEUES		write the whole disk, read it all back
+ *	blkio-io verify SOCKET QUEUES [ROUNDS]	write the whole disk, read it all back
  *	blkio-io bench SOCKET QUEUES DEPTH MS	random 4 KiB reads, result as JSON
  *
  * Each queue has a thread. What one queue wrote is read back through another.
@@ -236,13 +236,15 @@ static void lanes_run(struct lane *lanes, void *(*run)(void *))
 		pthread_join(lanes[i].thread, NULL);
 }
 
-static int verify(const char *socket, int queues)
+static int verify(const char *socket, int queues, int rounds)
 {
 	struct lane lanes[MAX_QUEUES];
 
 	lanes_open(lanes, socket, queues, 16);
-	lanes_run(lanes, write_lane);
-	lanes_run(lanes, read_lane);
+	while (rounds--) {
+		lanes_run(lanes, write_lane);
+		lanes_run(lanes, read_lane);
+	}
 	printf("%llu blocks written and read back, %d queues\n",
 	       (unsigned long long)lanes[0].blocks, queues);
 	blkio_destroy(&lanes[0].b);
@@ -289,13 +291,13 @@ int main(int argc, char **argv)
 	int ms = argc > 5 ? atoi(argv[5]) : 0;
 
 	if (queues >= 1 && queues <= MAX_QUEUES) {
-		if (argc == 4 && !strcmp(argv[1], "verify"))
-			return verify(argv[2], queues);
+		if ((argc == 4 || (argc == 5 && depth >= 1)) && !strcmp(argv[1], "verify"))
+			return verify(argv[2], queues, argc == 5 ? depth : 1);
 		if (argc == 6 && !strcmp(argv[1], "bench") && depth >= 1 &&
 		    depth <= MAX_DEPTH && ms >= 1)
 			return bench(argv[2], queues, depth, ms);
 	}
-	fprintf(stderr, "usage: blkio-io verify SOCKET QUEUES\n"
+	fprintf(stderr, "usage: blkio-io verify SOCKET QUEUES [ROUNDS]\n"
 			"       blkio-io bench SOCKET QUEUES DEPTH MILLISECONDS\n");
 	return 2;
 }
