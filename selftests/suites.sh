@@ -130,7 +130,7 @@ kvm_vm() { # NAME TIMEOUT OPTIONS... -- COMMAND...
 		--bin build/vbe-vhost-user/vbe-vhost-user --bin cmp --bin dd \
 		--add selftests/vm:/vm --add selftests/kvm:/kvm "$@"
 }
-suite_kvm() { kvm_vm kvm 900 -- /vm/tap.sh /kvm/pci.sh /kvm/microvm.sh; }
+suite_kvm() { kvm_vm kvm 1500 -- /vm/tap.sh /kvm/pci.sh /kvm/microvm.sh; }
 
 suite_libblkio() {
 	local stock
