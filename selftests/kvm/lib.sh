@@ -31,6 +31,8 @@ result() { # STATUS TEXT
 check() { # TEXT COMMAND...
 	local text=$1 rc=0
 	shift
+	# On the console: what is left of a machine that stood still.
+	{ echo "<3>now: $text" > /dev/kmsg; } 2> /dev/null || true
 	"$@" > $RUN/check.log 2>&1 || rc=1
 	[ $rc = 0 ] || note "$(tail -n 15 $RUN/check.log)"
 	result $rc "$text"
