@@ -130,23 +130,7 @@ kvm_vm() { # NAME TIMEOUT OPTIONS... -- COMMAND...
 		--bin build/vbe-vhost-user/vbe-vhost-user --bin cmp --bin dd \
 		--add selftests/vm:/vm --add selftests/kvm:/kvm "$@"
 }
-
-# QEMU's emulation of SVM stands still now and then, the machine's own time-outs
-# included. So a time-out of the whole machine, and nothing else, is tried again, once;
-# the log says so.
-kvm_again() { # NAME TIMEOUT OPTIONS... -- COMMAND...
-	local log=$OUT/$1.first rc=0
-	kvm_vm "$@" > "$log" 2>&1 || rc=$?
-	if [ $rc = 124 ]; then
-		sed 's/^/# stood still: /' "$log"
-		rc=0
-		kvm_vm "$@" || rc=$?
-	else
-		cat "$log"
-	fi
-	return $rc
-}
-suite_kvm() { kvm_again kvm 750 -- /vm/tap.sh /kvm/pci.sh /kvm/microvm.sh; }
+suite_kvm() { kvm_vm kvm 1500 -- /vm/tap.sh /kvm/pci.sh /kvm/microvm.sh; }
 
 suite_libblkio() {
 	local stock
@@ -158,7 +142,7 @@ suite_libblkio() {
 
 # The guides do what they say.
 suite_docs() {
-	kvm_again docs 400 --bin build/examples/tiny-vmm --bin build/examples/tiny-backend \
+	kvm_vm docs 400 --bin build/examples/tiny-vmm --bin build/examples/tiny-backend \
 		--add selftests/docs:/docs --add Documentation/kvm-guide.md:/docs/kvm-guide.md \
 		--add Documentation/vmm-guide.md:/docs/vmm-guide.md -- \
 		/vm/tap.sh "/docs/transcript.sh /docs/vmm-guide.md /docs/kvm-guide.md"
