@@ -170,6 +170,20 @@ int vbe_get_info(struct vbe_dev *dev, struct vbe_dev_info *info)
 	return vbe_ioctl(dev, VBE_IOC_DEV_INFO, info);
 }
 
+int vbe_dev_param(struct vbe_dev *dev, const char *key, char *buf, size_t len)
+{
+	struct vbe_dev_param arg = {
+		.size = sizeof(arg),
+		.len = len < VBE_PARAM_MAX ? len : VBE_PARAM_MAX,
+		.value = (uintptr_t)buf,
+	};
+
+	if (strlen(key) >= sizeof(arg.key))
+		return -ENOENT;
+	memcpy(arg.key, key, strlen(key));
+	return vbe_ioctl(dev, VBE_IOC_DEV_PARAM, &arg);
+}
+
 int vbe_setup(struct vbe_dev *dev, const struct vbe_dev_setup *setup)
 {
 	struct vbe_dev_setup arg = *setup;

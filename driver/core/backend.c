@@ -514,7 +514,7 @@ static int vbe_backend_show(struct vbe_client *c)
 
 	lockdep_assert_held(&dev->lock);
 	WRITE_ONCE(dev->visible, true);
-	ret = dev->provider->show(dev);
+	ret = dev->provider->show ? dev->provider->show(dev) : 0;
 	if (ret) {
 		WRITE_ONCE(dev->visible, false);
 		return vbe_fail(&c->why, ret, "the provider could not show the device");

@@ -45,6 +45,7 @@ bool vbe_name_valid(const char *name)
 			return false;
 	return true;
 }
+EXPORT_SYMBOL_GPL(vbe_name_valid);
 
 static struct vbe_device *vbe_registry_lookup(const char *name)
 {
@@ -76,6 +77,7 @@ struct vbe_device *vbe_device_find(const char *name)
 	mutex_unlock(&vbe_registry_lock);
 	return dev;
 }
+EXPORT_SYMBOL_GPL(vbe_device_find);
 
 /**
  * vbe_device_next() - the device with the lowest id from @min_id on, for dumps
@@ -109,6 +111,7 @@ static void vbe_device_release(struct kref *ref)
 		destroy_workqueue(dev->wq);
 	if (dev->guest)
 		vbe_guest_put(dev->guest);
+	kfree(dev->params.path);
 	kfree(dev);
 }
 
@@ -179,17 +182,19 @@ static struct vbe_device *vbe_device_alloc(const struct vbe_dev_params *p)
 
 	if (!dev)
 		return NULL;
+	dev->params = *p;
+	dev->params.path = kstrdup(p->path, GFP_KERNEL);
+	if (p->path && !dev->params.path)
+		goto err;
 	/* Deferred kicks of a disk go by it; the name has a limit of its own. */
 	dev->wq = alloc_workqueue("vbe-%.19s", WQ_UNBOUND | WQ_MEM_RECLAIM, 0, p->name);
-	if (!dev->wq) {
-		kfree(dev);
-		return NULL;
-	}
+	if (!dev->wq)
+		goto err;
 	kref_init(&dev->ref);
 	strscpy(dev->name, p->name, sizeof(dev->name));
-	dev->params = *p;
 	dev->setup_policy = p->loss_policy;
 	dev->leaving = true;
+	INIT_WORK(&dev->vanish, vbe_fe_vanish_work);
 	mutex_init(&dev->fe_lock);
 	mutex_init(&dev->lock);
 	init_rwsem(&dev->mem_sem);
@@ -197,6 +202,11 @@ static struct vbe_device *vbe_device_alloc(const struct vbe_dev_params *p)
 	spin_lock_init(&dev->state_lock);
 	init_completion(&dev->held.done);
 	return dev;
+
+err:
+	kfree(dev->params.path);
+	kfree(dev);
+	return NULL;
 }
 
 static void vbe_params_defaults(struct vbe_dev_params *p)
@@ -286,6 +296,11 @@ static int vbe_device_bind(struct vbe_device *dev, struct netlink_ext_ack *extac
 		NL_SET_ERR_MSG(extack, "no such provider, and no module brings it");
 		return -ENOENT;
 	}
+	/* What a provider makes by itself is not asked for by a process. */
+	if (dev->provider->privileged && !p->trusted && !p->provider_data) {
+		NL_SET_ERR_MSG(extack, "a device of this provider reaches all memory of its guest: making one takes CAP_SYS_ADMIN");
+		return -EPERM;
+	}
 	if (!*transport)
 		transport = dev->provider->default_transport;
 	dev->transport = vbe_transport_find(transport);
@@ -358,7 +373,7 @@ int vbe_device_create(const struct vbe_dev_params *p, struct netlink_ext_ack *ex
 	if (ret)
 		goto err_registry;
 	if (dev->transport->init)
-		ret = dev->transport->init(dev, &params, extack);
+		ret = dev->transport->init(dev, &dev->params, extack);
 	if (ret)
 		goto err_dev;
 	mutex_lock(&dev->lock);
@@ -380,6 +395,7 @@ err_provider:
 	vbe_device_put(dev);
 	return ret;
 }
+EXPORT_SYMBOL_GPL(vbe_device_create);
 
 /* Returns whether the FE is gone; false when a signal ended the wait. */
 static bool vbe_device_evict_fe(struct vbe_device *dev, bool graceful)
@@ -470,6 +486,7 @@ int vbe_device_delete(struct vbe_device *dev, struct netlink_ext_ack *extack)
 	vbe_device_put(dev);
 	return 0;
 }
+EXPORT_SYMBOL_GPL(vbe_device_delete);
 
 /**
  * vbe_device_set() - change what may change on a living device
@@ -488,6 +505,11 @@ int vbe_device_set(struct vbe_device *dev, const struct vbe_dev_params *p,
 		      BIT(VBE_PARAM_WINDOW_SIZE) | BIT(VBE_PARAM_VIRTIO_ID))) {
 		NL_SET_ERR_MSG(extack, "provider, transport, window size and virtio id are fixed when a device is made");
 		return -EINVAL;
+	}
+	if (dev->provider->privileged && !p->trusted &&
+	    (p->set & (BIT(VBE_PARAM_UID) | BIT(VBE_PARAM_GID)))) {
+		NL_SET_ERR_MSG(extack, "who opens this device reaches all memory of its guest: saying who takes CAP_SYS_ADMIN");
+		return -EPERM;
 	}
 	ret = vbe_params_check(p, extack);
 	if (ret)

@@ -129,6 +129,41 @@ static int vbe_ioctl_dev_info(void *ctx, void *arg, struct vbe_new_fd *nfd)
 	return ret;
 }
 
+/* What stays as it was when the device was made. Return: its text, or NULL. */
+static const char *vbe_param(const struct vbe_dev_params *p, const char *key)
+{
+	if (!strcmp(key, "path"))
+		return p->path;
+	if (!strcmp(key, "mode") && (p->path || p->readonly))
+		return p->readonly ? "r" : "w";
+	if (!strcmp(key, "vdev") && *p->vdev)
+		return p->vdev;
+	return NULL;
+}
+
+static int vbe_ioctl_dev_param(void *ctx, void *arg, struct vbe_new_fd *nfd)
+{
+	struct vbe_dev_param *param = arg;
+	struct vbe_client *c = ctx;
+	const char *value;
+	size_t len;
+
+	if (!memchr(param->key, 0, sizeof(param->key)))
+		return vbe_fail(&c->why, -EINVAL, "the key does not end");
+	if (READ_ONCE(c->revoked))
+		return vbe_gone(c);
+	value = vbe_param(&c->dev->params, param->key);
+	if (!value)
+		return vbe_fail(&c->why, -ENOENT, "the device was not given this parameter");
+	len = strlen(value) + 1;
+	if (len > param->len)
+		return vbe_fail(&c->why, -ERANGE, "value has no room for the parameter");
+	if (copy_to_user(u64_to_user_ptr(param->value), value, len))
+		return vbe_fail(&c->why, -EFAULT, "value cannot be written");
+	param->len = len;
+	return 0;
+}
+
 static int vbe_ioctl_dev_setup(void *ctx, void *arg, struct vbe_new_fd *nfd)
 {
 	return vbe_backend_setup(ctx, arg);
@@ -476,6 +511,7 @@ static const struct vbe_ioctl vbe_device_ioctls[] = {
 	VBE_IOCTL(VBE_IOC_DEV_INFO, vbe_dev_info, features_allowed, vbe_ioctl_dev_info),
 	VBE_IOCTL(VBE_IOC_DEV_OFFLINE, vbe_dev_online, flags, vbe_ioctl_dev_offline),
 	VBE_IOCTL(VBE_IOC_DEV_ONLINE, vbe_dev_online, flags, vbe_ioctl_dev_online),
+	VBE_IOCTL(VBE_IOC_DEV_PARAM, vbe_dev_param, value, vbe_ioctl_dev_param),
 	VBE_IOCTL(VBE_IOC_DEV_SETUP, vbe_dev_setup, inflight_size, vbe_ioctl_dev_setup),
 	VBE_IOCTL(VBE_IOC_ERROR_TEXT, vbe_error_text, out_text, vbe_ioctl_error_text),
 	VBE_IOCTL(VBE_IOC_MEM_COPY, vbe_mem_copy, entries, vbe_ioctl_mem_copy),

@@ -399,6 +399,37 @@ void vbe_fe_close(struct vbe_device *dev)
 }
 EXPORT_SYMBOL_GPL(vbe_fe_close);
 
+void vbe_fe_vanish_work(struct work_struct *work)
+{
+	struct vbe_device *dev = container_of(work, struct vbe_device, vanish);
+	bool wanted;
+
+	/* Asked for twice, the second run may find it shown again, to another backend. */
+	mutex_lock(&dev->lock);
+	wanted = dev->visible && dev->state == VBE_DEV_OFFLINING;
+	mutex_unlock(&dev->lock);
+	if (!wanted)
+		return;
+	vbe_fe_close(dev);
+	vbe_device_hidden(dev);
+}
+
+/**
+ * vbe_fe_vanish() - hide() of providers whose drivers are not asked to leave
+ * @dev: device
+ * @force: no difference
+ *
+ * The driver just sees the device vanish. That is a work item of the device: queues that
+ * deaths of guests wait on could be full of such, and wait for this. It has ended when
+ * dev_del is called.
+ * Context: dev->lock held.
+ */
+void vbe_fe_vanish(struct vbe_device *dev, bool force)
+{
+	queue_work(dev->wq, &dev->vanish);
+}
+EXPORT_SYMBOL_GPL(vbe_fe_vanish);
+
 /* ---- accesses ------------------------------------------------------------------ */
 
 static int vbe_access_do(const struct vbe_region *r, u64 addr, bool present, bool may_sleep,

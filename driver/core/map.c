@@ -45,6 +45,7 @@
 #include <linux/fs.h>
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
 
@@ -53,6 +54,7 @@
 
 #define VBE_FAULT_BATCH		512	/* pages; one page table */
 #define VBE_FAULT_AROUND	16	/* pages, where each has to be looked up */
+#define VBE_FAULT_PATIENCE	(5 * HZ)	/* of the kernel, where it has to try again */
 
 /**
  * struct vbe_map - one mmap() of FE memory, and what has been split off it
@@ -209,6 +211,49 @@ static int vbe_insert_demand(struct vm_area_struct *vma, unsigned long va, pgoff
 }
 
 /*
+ * The block of FE memory around the page, as far as the mapping and the window reach: a
+ * backend that touches pages in any order has each block looked up once.
+ */
+static int vbe_insert_foreign(struct vm_area_struct *vma, unsigned long va,
+			      struct vbe_window *win, u64 addr, unsigned long *done)
+{
+	unsigned long index = (addr - win->fe_addr) >> PAGE_SHIFT;
+	unsigned long before = min3((unsigned long)(addr >> PAGE_SHIFT) % VBE_FAULT_BATCH,
+				    (va - vma->vm_start) >> PAGE_SHIFT, index);
+	long got;
+
+	va -= before * PAGE_SIZE;
+	addr -= (u64)before * PAGE_SIZE;
+	got = win->ops->insert(win, vma, va, index - before,
+			       vbe_fault_pages(vma, va, win, addr, VBE_FAULT_BATCH -
+					       (addr >> PAGE_SHIFT) % VBE_FAULT_BATCH),
+			       before);
+	if (got < 0)
+		return got;
+	*done = got;
+	return 0;
+}
+
+static int vbe_insert_window(struct vm_fault *vmf, struct vbe_window *win, u64 addr,
+			     unsigned long *done)
+{
+	unsigned long va = vmf->address & PAGE_MASK;
+
+	if (!win->ops)
+		return vbe_insert_pages(vmf->vma, va, win, addr, done);
+	if (win->ops->insert)
+		return vbe_insert_foreign(vmf->vma, va, win, addr, done);
+	return vbe_insert_demand(vmf->vma, va, vmf->pgoff, win, addr,
+				 vmf->flags & FAULT_FLAG_WRITE, done);
+}
+
+/* Are its pages not this kernel's? */
+static bool vbe_window_foreign(const struct vbe_window *win)
+{
+	return win->ops && win->ops->insert;
+}
+
+/*
  * Does what a VMA was made for still hold? A window that went, and came back as other
  * memory, needs a new mapping.
  */
@@ -219,11 +264,23 @@ static bool vbe_map_fits(struct vbe_map *map, struct vm_area_struct *vma, pgoff_
 		return false;
 	if ((vma->vm_flags & VM_PFNMAP) && win->mem_class != VBE_MEM_PFN)
 		return false;
+	if (vbe_window_foreign(win) && !(vma->vm_flags & VM_IO))
+		return false;
 	return vma->vm_file->f_mapping == vbe_window_mapping(map->client, win) &&
 	       (u64)pgoff << PAGE_SHIFT == vbe_window_offset(win, addr);
 }
 
 /* ---- faults -------------------------------------------------------------------------- */
+
+/*
+ * Where there are holes in foreign memory is for the guest to say, who may lead a backend
+ * to ever more of them. So they all are one page, as long as the backend serves it.
+ */
+static pgoff_t vbe_scratch_key(const struct vbe_client *c, const struct vbe_window *win,
+			       pgoff_t pgoff)
+{
+	return !c->revoked && win && vbe_window_foreign(win) ? ULONG_MAX : pgoff;
+}
 
 static int vbe_mem_insert(struct vbe_map *map, struct vm_fault *vmf)
 {
@@ -238,11 +295,7 @@ static int vbe_mem_insert(struct vbe_map *map, struct vm_fault *vmf)
 	down_read(&dev->mem_sem);
 	win = vbe_window_reachable(dev, addr, PAGE_SIZE);
 	if (!c->revoked && win && vbe_map_fits(map, vma, vmf->pgoff, win, addr)) {
-		if (win->ops)
-			ret = vbe_insert_demand(vma, va, vmf->pgoff, win, addr,
-						vmf->flags & FAULT_FLAG_WRITE, &done);
-		else
-			ret = vbe_insert_pages(vma, va, win, addr, &done);
+		ret = vbe_insert_window(vmf, win, addr, &done);
 		if (done) {
 			atomic64_add(done, &dev->stats.maps);
 			trace_vbe_map(dev, addr, done, false);
@@ -254,25 +307,47 @@ static int vbe_mem_insert(struct vbe_map *map, struct vm_fault *vmf)
 	 */
 	if (ret == -ENXIO)
 		ret = vmf->flags & FAULT_FLAG_USER ?
-		      vbe_insert_scratch(map, vma, va, vmf->pgoff) : -EFAULT;
+		      vbe_insert_scratch(map, vma, va, vbe_scratch_key(c, win, vmf->pgoff)) :
+		      -EFAULT;
 	up_read(&dev->mem_sem);
+	return ret;
+}
+
+/*
+ * Revocation waits for mem_sem. An allocation must not wait for I/O that only the
+ * revocation would end.
+ */
+static int vbe_mem_try(struct vbe_map *map, struct vm_fault *vmf)
+{
+	unsigned int noio = memalloc_noio_save();
+	int ret = vbe_mem_insert(map, vmf);
+
+	memalloc_noio_restore(noio);
 	return ret;
 }
 
 static vm_fault_t vbe_mem_fault(struct vm_fault *vmf)
 {
 	struct vbe_map *map = vmf->vma->vm_private_data;
-	unsigned int noio;
+	unsigned long end = jiffies + VBE_FAULT_PATIENCE;
 	int ret;
 
 	atomic64_inc(&map->client->dev->stats.faults);
+	ret = vbe_mem_try(map, vmf);
+	/* A backend tries until it may, or a signal comes: it gets that on its way back. */
+	if (ret == -EAGAIN && (vmf->flags & FAULT_FLAG_USER)) {
+		schedule_timeout_killable(1);
+		return VM_FAULT_NOPAGE;
+	}
 	/*
-	 * Revocation waits for mem_sem. An allocation must not wait for I/O that only
-	 * the revocation would end.
+	 * I/O that the kernel does for it would fail, and the FE see an error of its disk.
+	 * So that waits as well, but not for ever: the fault holds locks of the mm. None
+	 * that whoever makes room needs.
 	 */
-	noio = memalloc_noio_save();
-	ret = vbe_mem_insert(map, vmf);
-	memalloc_noio_restore(noio);
+	while (ret == -EAGAIN && !fatal_signal_pending(current) && time_before(jiffies, end)) {
+		schedule_timeout_killable(1);
+		ret = vbe_mem_try(map, vmf);
+	}
 	/* EBUSY: another thread's fault was first. */
 	if (!ret || ret == -EBUSY)
 		return VM_FAULT_NOPAGE;
@@ -339,6 +414,32 @@ static const struct vm_operations_struct vbe_guarded_vm_ops = {
 	.close = vbe_mem_close,
 	.fault = vbe_mem_fault,
 	.page_mkwrite = vbe_mem_mkwrite,
+};
+
+/*
+ * Entries of foreign pages are none that the kernel could read: where it moves them
+ * (mremap) or changes them (mprotect) it may put something else there. So they are gone
+ * before it moves any: whoever moves a mapping, or a part of it, opens a new one first
+ * and has locked the old one against faults. And they are never changed.
+ */
+static void vbe_foreign_open(struct vm_area_struct *vma)
+{
+	unmap_mapping_range(vma->vm_file->f_mapping, (loff_t)vma->vm_pgoff << PAGE_SHIFT,
+			    vma->vm_end - vma->vm_start, 1);
+	vbe_mem_open(vma);
+}
+
+static int vbe_foreign_mprotect(struct vm_area_struct *vma, unsigned long start,
+				unsigned long end, unsigned long flags)
+{
+	return flags == vma->vm_flags ? 0 : -EACCES;
+}
+
+static const struct vm_operations_struct vbe_foreign_vm_ops = {
+	.open = vbe_foreign_open,
+	.close = vbe_mem_close,
+	.fault = vbe_mem_fault,
+	.mprotect = vbe_foreign_mprotect,
 };
 
 static int vbe_map_release(struct inode *inode, struct file *file)
@@ -463,6 +564,10 @@ static int vbe_map_bind(struct vbe_client *c, struct vm_area_struct *vma, struct
 	if (readonly)
 		vm_flags_clear(vma, VM_MAYWRITE | (win->file ? VM_SHARED : 0));
 	vm_flags_set(vma, win->mem_class == VBE_MEM_PFN ? VM_PFNMAP : VM_MIXEDMAP);
+	if (vbe_window_foreign(win)) {
+		vma->vm_ops = &vbe_foreign_vm_ops;
+		vm_flags_set(vma, VM_IO);
+	}
 	return 0;
 }
 

@@ -50,7 +50,9 @@ static struct genl_family vbe_nl_family __ro_after_init = {
 			 BIT(VBE_ATTR_LOSS_POLICY) | BIT(VBE_ATTR_RESET_TIMEOUT_MS))
 #define VBE_NL_CREATE	(VBE_NL_SELECT | VBE_NL_CHANGE | BIT(VBE_ATTR_PROVIDER) | \
 			 BIT(VBE_ATTR_TRANSPORT) | BIT(VBE_ATTR_WINDOW_SIZE) | \
-			 BIT(VBE_ATTR_VIRTIO_ID))
+			 BIT(VBE_ATTR_VIRTIO_ID) | BIT(VBE_ATTR_GUEST_ID) | \
+			 BIT(VBE_ATTR_BASE) | BIT(VBE_ATTR_IRQ) | BIT(VBE_ATTR_GRANTS) | \
+			 BIT(VBE_ATTR_PATH) | BIT(VBE_ATTR_READONLY))
 
 /*
  * The policy is one for all commands. What a command does not take is refused
@@ -139,25 +141,62 @@ static void vbe_nl_get_u32(struct genl_info *info, int attr, struct vbe_dev_para
 	p->set |= BIT(param);
 }
 
+static void vbe_nl_get_u64(struct genl_info *info, int attr, struct vbe_dev_params *p,
+			   int param, u64 *val)
+{
+	if (!info->attrs[attr])
+		return;
+	*val = nla_get_u64(info->attrs[attr]);
+	p->set |= BIT(param);
+}
+
+static void vbe_nl_get_flag(struct genl_info *info, int attr, struct vbe_dev_params *p,
+			    int param, bool *val)
+{
+	*val = nla_get_flag(info->attrs[attr]);
+	if (*val)
+		p->set |= BIT(param);
+}
+
+/* Where the guest and the device in it are, and what the backend is to serve. */
+static int vbe_nl_get_place(struct genl_info *info, struct vbe_dev_params *p)
+{
+	struct nlattr *path = info->attrs[VBE_ATTR_PATH];
+
+	vbe_nl_get_u32(info, VBE_ATTR_GUEST_ID, p, VBE_PARAM_GUEST_ID, &p->guest_id);
+	vbe_nl_get_u64(info, VBE_ATTR_BASE, p, VBE_PARAM_BASE, &p->base);
+	vbe_nl_get_u32(info, VBE_ATTR_IRQ, p, VBE_PARAM_IRQ, &p->irq);
+	vbe_nl_get_flag(info, VBE_ATTR_GRANTS, p, VBE_PARAM_GRANTS, &p->grants);
+	vbe_nl_get_flag(info, VBE_ATTR_READONLY, p, VBE_PARAM_READONLY, &p->readonly);
+	if (!path)
+		return 0;
+	/* The policy has seen its NUL; the request outlives the parameters. */
+	p->path = nla_data(path);
+	p->set |= BIT(VBE_PARAM_PATH);
+	if (!*p->path) {
+		NL_SET_ERR_MSG_ATTR(info->extack, path, "the path is empty");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int vbe_nl_get_params(struct sk_buff *skb, struct genl_info *info,
 			     struct vbe_dev_params *p)
 {
-	struct nlattr *window = info->attrs[VBE_ATTR_WINDOW_SIZE];
+	int ret;
 
 	vbe_nl_get_string(info, VBE_ATTR_NAME, p, VBE_PARAM_NAME, p->name, sizeof(p->name));
 	vbe_nl_get_string(info, VBE_ATTR_PROVIDER, p, VBE_PARAM_PROVIDER, p->provider,
 			  sizeof(p->provider));
 	vbe_nl_get_string(info, VBE_ATTR_TRANSPORT, p, VBE_PARAM_TRANSPORT, p->transport,
 			  sizeof(p->transport));
-	if (window) {
-		p->window_size = nla_get_u64(window);
-		p->set |= BIT(VBE_PARAM_WINDOW_SIZE);
-	}
+	vbe_nl_get_u64(info, VBE_ATTR_WINDOW_SIZE, p, VBE_PARAM_WINDOW_SIZE, &p->window_size);
 	vbe_nl_get_u32(info, VBE_ATTR_VIRTIO_ID, p, VBE_PARAM_VIRTIO_ID, &p->virtio_id);
 	vbe_nl_get_u32(info, VBE_ATTR_LOSS_POLICY, p, VBE_PARAM_LOSS_POLICY, &p->loss_policy);
 	vbe_nl_get_u32(info, VBE_ATTR_RESET_TIMEOUT_MS, p, VBE_PARAM_RESET_TIMEOUT,
 		       &p->reset_timeout_ms);
-	return vbe_nl_get_owner(skb, info, p);
+	ret = vbe_nl_get_place(info, p);
+	return ret ?: vbe_nl_get_owner(skb, info, p);
 }
 
 /* ---- commands that change ------------------------------------------------- */
@@ -178,6 +217,7 @@ int vbe_nl_dev_new_doit(struct sk_buff *skb, struct genl_info *info)
 	ret = vbe_nl_get_params(skb, info, &p);
 	if (ret)
 		return ret;
+	p.trusted = netlink_capable(skb, CAP_SYS_ADMIN);
 	return vbe_device_create(&p, info->extack);
 }
 
@@ -222,6 +262,7 @@ int vbe_nl_dev_set_doit(struct sk_buff *skb, struct genl_info *info)
 	ret = vbe_nl_get_params(skb, info, &p);
 	if (ret)
 		return ret;
+	p.trusted = netlink_capable(skb, CAP_SYS_ADMIN);
 	/* The name says which device; it does not change. */
 	p.set &= ~BIT(VBE_PARAM_NAME);
 	if (!p.set && !info->attrs[VBE_ATTR_RESIZE]) {
@@ -303,6 +344,23 @@ static int vbe_nl_put_params(struct sk_buff *msg, struct vbe_device *dev,
 	return 0;
 }
 
+static int vbe_nl_put_place(struct sk_buff *msg, struct vbe_device *dev)
+{
+	const struct vbe_dev_params *p = &dev->params;
+
+	if (((p->set & BIT(VBE_PARAM_GUEST_ID)) &&
+	     nla_put_u32(msg, VBE_ATTR_GUEST_ID, p->guest_id)) ||
+	    ((p->set & BIT(VBE_PARAM_BASE)) &&
+	     nla_put_u64_64bit(msg, VBE_ATTR_BASE, p->base, VBE_ATTR_PAD)) ||
+	    ((p->set & BIT(VBE_PARAM_IRQ)) && nla_put_u32(msg, VBE_ATTR_IRQ, p->irq)) ||
+	    (p->grants && nla_put_flag(msg, VBE_ATTR_GRANTS)) ||
+	    (p->path && nla_put_string(msg, VBE_ATTR_PATH, p->path)) ||
+	    (p->readonly && nla_put_flag(msg, VBE_ATTR_READONLY)) ||
+	    (*p->vdev && nla_put_string(msg, VBE_ATTR_VDEV, p->vdev)))
+		return -EMSGSIZE;
+	return 0;
+}
+
 static int vbe_nl_put_virtio(struct sk_buff *msg, struct vbe_device *dev)
 {
 	u32 n_windows;
@@ -362,6 +420,8 @@ static int vbe_nl_put_device(struct sk_buff *msg, struct vbe_device *dev,
 		ret = vbe_nl_put_fe(msg, dev);
 	if (!ret)
 		ret = vbe_nl_put_params(msg, dev, ns);
+	if (!ret)
+		ret = vbe_nl_put_place(msg, dev);
 	if (!ret)
 		ret = vbe_nl_put_virtio(msg, dev);
 	if (!ret)

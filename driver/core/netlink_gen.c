@@ -28,7 +28,7 @@ static struct netlink_range_validation vbe_attr_reset_timeout_ms_range = {
 };
 
 /* Global operation policy for vbe */
-const struct nla_policy vbe_nl_policy[VBE_ATTR_RESIZE + 1] = {
+const struct nla_policy vbe_nl_policy[VBE_ATTR_READONLY + 1] = {
 	[VBE_ATTR_NAME] = { .type = NLA_NUL_STRING, .len = 31, },
 	[VBE_ATTR_PROVIDER] = { .type = NLA_NUL_STRING, .len = 31, },
 	[VBE_ATTR_TRANSPORT] = { .type = NLA_NUL_STRING, .len = 31, },
@@ -39,6 +39,12 @@ const struct nla_policy vbe_nl_policy[VBE_ATTR_RESIZE + 1] = {
 	[VBE_ATTR_LOSS_POLICY] = NLA_POLICY_MAX(NLA_U32, 2),
 	[VBE_ATTR_RESET_TIMEOUT_MS] = NLA_POLICY_FULL_RANGE(NLA_U32, &vbe_attr_reset_timeout_ms_range),
 	[VBE_ATTR_RESIZE] = { .type = NLA_FLAG, },
+	[VBE_ATTR_GUEST_ID] = { .type = NLA_U32, },
+	[VBE_ATTR_BASE] = { .type = NLA_U64, },
+	[VBE_ATTR_IRQ] = { .type = NLA_U32, },
+	[VBE_ATTR_GRANTS] = { .type = NLA_FLAG, },
+	[VBE_ATTR_PATH] = { .type = NLA_NUL_STRING, .len = 1023, },
+	[VBE_ATTR_READONLY] = { .type = NLA_FLAG, },
 };
 
 /* Ops table for vbe */

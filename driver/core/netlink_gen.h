@@ -13,7 +13,7 @@
 #include <linux/vbe.h>
 
 /* Global operation policy for vbe */
-extern const struct nla_policy vbe_nl_policy[VBE_ATTR_RESIZE + 1];
+extern const struct nla_policy vbe_nl_policy[VBE_ATTR_READONLY + 1];
 
 /* Ops table for vbe */
 extern const struct genl_small_ops vbe_nl_ops[7];

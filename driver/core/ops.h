@@ -79,6 +79,13 @@ struct vbe_irq {
  * @loss_policy: &enum vbe_loss_policy
  * @reset_timeout_ms: 1..VBE_RESET_TIMEOUT_MAX_MS
  * @base: where a register transport's registers are, or its PCI address
+ * @guest_id: the hypervisor's number of the guest
+ * @irq: the hypervisor's number of the device's wired interrupt
+ * @grants: the driver may use addresses that stand for memory it granted
+ * @path: what the backend is to serve; or NULL. The device keeps a copy
+ * @readonly: the backend is not to change what it serves
+ * @vdev: what the guest's configuration calls the device; or empty
+ * @trusted: who asks has CAP_SYS_ADMIN
  * @provider_data: the provider's, when it makes the device itself; else NULL
  */
 struct vbe_dev_params {
@@ -93,6 +100,13 @@ struct vbe_dev_params {
 	u32 loss_policy;
 	u32 reset_timeout_ms;
 	u64 base;
+	u32 guest_id;
+	u32 irq;
+	bool grants;
+	const char *path;
+	bool readonly;
+	char vdev[VBE_LABEL_MAX];
+	bool trusted;
 	void *provider_data;
 };
 
@@ -107,6 +121,12 @@ enum {
 	VBE_PARAM_LOSS_POLICY,
 	VBE_PARAM_RESET_TIMEOUT,
 	VBE_PARAM_BASE,
+	VBE_PARAM_GUEST_ID,
+	VBE_PARAM_IRQ,
+	VBE_PARAM_GRANTS,
+	VBE_PARAM_PATH,
+	VBE_PARAM_READONLY,
+	VBE_PARAM_VDEV,
 };
 
 /**
@@ -118,8 +138,15 @@ enum {
  * @guest: name of the guest its devices belong to, when there is only one
  * @transports: NULL-ended list of transports that it can bring; NULL: the default
  * @features_required: virtio features that every device offers here
+ * @mmio_size: bytes that its guests give to the registers of a virtio-mmio device, 512 to
+ *	4096; 0: 4096
  * @fe_stays: a live driver cannot be asked to leave: DEV_OFFLINE is refused then, and
  *	a deletion does not wait for it
+ * @privileged: a device here gives all of another guest's memory to who may open it: only
+ *	CAP_SYS_ADMIN makes one, or says who may
+ * @edge: the wired interrupt is one by its edges: what is behind it is told each time
+ * @no_eoi: nobody tells when the guest acknowledges a wired interrupt
+ * @no_msi: no message interrupts its guests
  * @any_type: an owner without privilege may serve a device of any virtio type: the
  *	FE is not this kernel
  * @list: the core's
@@ -137,13 +164,19 @@ struct vbe_provider_ops {
 	const char *guest;
 	const char * const *transports;
 	u64 features_required;
+	u32 mmio_size;
 	bool fe_stays;
+	bool privileged;
+	bool edge;
+	bool no_eoi;
+	bool no_msi;
 	bool any_type;
 	struct list_head list;
 
 	/**
 	 * @dev_add: take a new device; set @dev->provider_priv and add windows.
-	 * Errors get an extack text.
+	 * @dev->params may get what the administrator left open. What is given and
+	 * means nothing here is refused. Errors get an extack text.
 	 */
 	int (*dev_add)(struct vbe_device *dev, const struct vbe_dev_params *p,
 		       struct netlink_ext_ack *extack);
@@ -154,7 +187,7 @@ struct vbe_provider_ops {
 	void (*dev_del)(struct vbe_device *dev);
 	/**
 	 * @show: the FE shall see the device. Must not wait for probing, which
-	 * needs the caller (the backend) to serve.
+	 * needs the caller (the backend) to serve. Optional.
 	 */
 	int (*show)(struct vbe_device *dev);
 	/**

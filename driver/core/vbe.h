@@ -86,11 +86,25 @@ static inline int vbe_fail(struct vbe_why *why, int err, const char *text)
  * @busy: may I/O of a backend that has ended still be in flight to or from it? With
  *	@give_up, whoever asks has waited long enough: forget it, the answer is no.
  *	Process context, mem_sem held for reading. Optional
+ * @insert: instead of @get, where there is no struct page of this kernel's to be had: put
+ *	pages @first.. of the window, @n of them, into the page table of @vma (which has
+ *	VM_PFNMAP and VM_IO) from @va on. Page @first + @want must be there afterwards;
+ *	others that cannot be had are left out. Return: how many were put in, at least 1;
+ *	-EAGAIN: not now, it will be asked again in a moment; or errors as of @get. In a
+ *	page fault, mem_sem held for reading; other threads may insert the same pages at
+ *	the same time. The entries are never moved or changed, only emptied.
+ * @copy: with @insert, or alone for a window of class "copy": @len bytes at FE address
+ *	@addr, within one page, to or from @buf, which is of the linear map and within one
+ *	page, too. Return: 0, or errors as of @get. Process context, mem_sem held for
+ *	reading.
  */
 struct vbe_window_ops {
 	long (*get)(struct vbe_window *win, unsigned long first, unsigned long n, bool write,
 		    struct page **pages);
 	bool (*busy)(struct vbe_window *win, bool give_up);
+	long (*insert)(struct vbe_window *win, struct vm_area_struct *vma, unsigned long va,
+		       unsigned long first, unsigned long n, unsigned long want);
+	int (*copy)(struct vbe_window *win, u64 addr, void *buf, u32 len, bool to_fe);
 };
 
 /**
@@ -343,6 +357,7 @@ struct vbe_held {
  * @guest: the guest it belongs to, reference held; or NULL. Set in dev_add
  * @fe_users: FE operations under way that the core let in, by vbe_fe_enter()
  * @leaving: no more are let in as for a device that is there; set but while it is shown
+ * @vanish: see vbe_fe_vanish()
  *
  * @fe_lock: serialises FE control operations
  * @lock: protects the life cycle: @state, @client, @params, set-up, @held
@@ -394,6 +409,7 @@ struct vbe_device {
 	struct vbe_guest *guest;
 	atomic_t fe_users;
 	bool leaving;
+	struct work_struct vanish;
 
 	struct mutex fe_lock;
 	struct mutex lock;
@@ -502,6 +518,8 @@ int vbe_guest_access(struct vbe_guest *guest, u32 space, u64 addr, struct vbe_ac
 bool vbe_fe_enter(struct vbe_device *dev);
 void vbe_fe_leave(struct vbe_device *dev);
 void vbe_fe_close(struct vbe_device *dev);
+void vbe_fe_vanish(struct vbe_device *dev, bool force);
+void vbe_fe_vanish_work(struct work_struct *work);
 void vbe_device_eoi(struct vbe_device *dev, bool nested);
 
 /* ---- hook.c: eventfds that call into the kernel ----------------------------------- */
@@ -608,6 +626,7 @@ int vbe_window_add(struct vbe_device *dev, struct vbe_window *win);
 void vbe_window_del(struct vbe_device *dev, struct vbe_window *win);
 void vbe_window_guard(struct vbe_device *dev, struct vbe_window *win, unsigned long first,
 		      unsigned long n, bool guard);
+void vbe_window_invalidate(struct vbe_device *dev, struct vbe_window *win);
 struct vbe_window *vbe_window_find(struct vbe_device *dev, u64 fe_addr, u64 len);
 bool vbe_window_contains(struct vbe_device *dev, u64 fe_addr, u64 len);
 struct vbe_window *vbe_window_reachable(struct vbe_device *dev, u64 addr, u64 len);

@@ -455,6 +455,28 @@ void vbe_window_guard(struct vbe_device *dev, struct vbe_window *win, unsigned l
 }
 EXPORT_SYMBOL_GPL(vbe_window_guard);
 
+/**
+ * vbe_window_invalidate() - what is behind a window's addresses has changed
+ * @dev: device
+ * @win: its window, with @ops: the owner answers for other pages by now
+ *
+ * When it returns, no mapping reaches a page that was inserted before, and no copy to or
+ * from one is under way. The next touch asks the owner again.
+ *
+ * Context: process, may sleep; takes dev->lock and mem_sem.
+ */
+void vbe_window_invalidate(struct vbe_device *dev, struct vbe_window *win)
+{
+	/* Only the attached client can have mapped them. */
+	mutex_lock(&dev->lock);
+	down_write(&dev->mem_sem);
+	if (dev->client)
+		vbe_window_zap(dev->client, win, win->fe_addr, win->len);
+	up_write(&dev->mem_sem);
+	mutex_unlock(&dev->lock);
+}
+EXPORT_SYMBOL_GPL(vbe_window_invalidate);
+
 /* ---- copies -------------------------------------------------------------------------- */
 
 /* The page of an address, with a reference; mem_sem held. */
@@ -478,6 +500,32 @@ static struct page *vbe_copy_page(struct vbe_window *win, u64 addr, bool to_fe)
 	return got < 0 ? ERR_PTR(got) : page;
 }
 
+static int vbe_copy_in_window(struct vbe_window *win, u64 addr, void *bounce, u32 len,
+			      bool to_fe)
+{
+	struct page *page;
+	int ret;
+
+	if (win->ops && win->ops->copy) {
+		if (to_fe && (win->flags & VBE_WINDOW_F_READONLY))
+			return -EFAULT;
+		ret = win->ops->copy(win, addr, bounce, len, to_fe);
+		return ret == -ENXIO ? -EFAULT : ret;
+	}
+	page = vbe_copy_page(win, addr, to_fe);
+	if (IS_ERR(page))
+		return PTR_ERR(page);
+	if (to_fe)
+		memcpy_to_page(page, offset_in_page(addr), bounce, len);
+	else
+		memcpy_from_page(bounce, page, offset_in_page(addr), len);
+	/* A page of a file may be reclaimed. */
+	if (to_fe && win->ops)
+		set_page_dirty_lock(page);
+	put_page(page);
+	return 0;
+}
+
 /*
  * One piece within a page, through a bounce buffer: user memory may take any time
  * to answer, and whatever is done to FE memory is done under mem_sem, so that
@@ -488,31 +536,18 @@ static int vbe_copy_locked(struct vbe_client *c, u64 addr, void *bounce, u32 len
 	struct vbe_device *dev = c->dev;
 	struct vbe_window *win;
 	unsigned int noio;
-	struct page *page;
-	int ret = 0;
+	int ret;
 
 	/* As in a fault, see map.c. */
 	noio = memalloc_noio_save();
 	down_read(&dev->mem_sem);
 	win = vbe_window_find(dev, addr, len);
 	if (c->revoked)
-		page = ERR_PTR(-ENODEV);
+		ret = -ENODEV;
 	else if (!win)
-		page = ERR_PTR(-EFAULT);
+		ret = -EFAULT;
 	else
-		page = vbe_copy_page(win, addr, to_fe);
-	if (IS_ERR(page)) {
-		ret = PTR_ERR(page);
-	} else {
-		if (to_fe)
-			memcpy_to_page(page, offset_in_page(addr), bounce, len);
-		else
-			memcpy_from_page(bounce, page, offset_in_page(addr), len);
-		/* A page of a file may be reclaimed. */
-		if (to_fe && win->ops)
-			set_page_dirty_lock(page);
-		put_page(page);
-	}
+		ret = vbe_copy_in_window(win, addr, bounce, len, to_fe);
 	up_read(&dev->mem_sem);
 	memalloc_noio_restore(noio);
 	return ret;
@@ -540,7 +575,7 @@ static int vbe_copy_chunk(struct vbe_client *c, u64 addr, void __user *buf, void
  *
  * Context: process, may sleep; takes mem_sem, never while it touches user memory.
  * Return: 0; EFAULT (outside the windows, read-only, or a bad pointer), EINVAL,
- * ENODEV, EINTR.
+ * ENODEV, EINTR; or what the window's owner says, such as EAGAIN.
  */
 int vbe_mem_copy(struct vbe_client *c, const struct vbe_copy_entry *e, void *bounce, bool to_fe)
 {

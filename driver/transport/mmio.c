@@ -190,7 +190,7 @@ static bool vbe_mmio_raise(struct vbe_mmio *m, u32 bit, u8 status, bool nested)
 		WRITE_ONCE(m->isr, m->isr | bit);
 	}
 	spin_unlock_irqrestore(&m->lock, flags);
-	if (fresh)
+	if (fresh || (merged && m->dev->provider->edge))
 		vbe_mmio_line_changed(m, nested);
 	return !merged;
 }
@@ -611,9 +611,15 @@ static void vbe_mmio_free(struct vbe_device *dev)
 	kvfree_rcu(m, rcu);
 }
 
+/* What lies behind the end of a smaller one is another device's. */
+static u32 vbe_mmio_size(const struct vbe_device *dev)
+{
+	return dev->provider->mmio_size ?: VBE_MMIO_SIZE;
+}
+
 static int vbe_mmio_map(struct vbe_device *dev, u64 base, struct netlink_ext_ack *extack)
 {
-	int ret = vbe_region_map(dev, 0, VBE_SPACE_MMIO, base, VBE_MMIO_SIZE);
+	int ret = vbe_region_map(dev, 0, VBE_SPACE_MMIO, base, vbe_mmio_size(dev));
 
 	switch (ret) {
 	case 0:
@@ -639,8 +645,8 @@ static int vbe_mmio_init(struct vbe_device *dev, const struct vbe_dev_params *p,
 	struct vbe_mmio *m;
 	int ret;
 
-	if (!(p->set & BIT(VBE_PARAM_BASE)) || !IS_ALIGNED(p->base, VBE_MMIO_SIZE)) {
-		NL_SET_ERR_MSG(extack, "transport mmio needs a base, aligned to 4 KiB");
+	if (!(p->set & BIT(VBE_PARAM_BASE)) || !IS_ALIGNED(p->base, vbe_mmio_size(dev))) {
+		NL_SET_ERR_MSG(extack, "transport mmio needs a base, aligned to the size of its registers (4 KiB, or 512 bytes)");
 		return -EINVAL;
 	}
 	m = kvzalloc(sizeof(*m), GFP_KERNEL_ACCOUNT);

@@ -436,6 +436,11 @@ static int vbe_raw_irq_check(struct vbe_client *c, const struct vbe_raw_irq *irq
 		return vbe_fail(&c->why, -EINVAL, "resample_fd is for VBE_RAW_IRQ_LEVEL");
 	if ((irq->msi_addr || irq->msi_data) && irq->type != VBE_RAW_IRQ_MSI)
 		return vbe_fail(&c->why, -EINVAL, "msi_addr, msi_data are for VBE_RAW_IRQ_MSI");
+	if (irq->type == VBE_RAW_IRQ_LEVEL && c->dev->provider->no_eoi)
+		return vbe_fail(&c->why, -EOPNOTSUPP,
+				"here nobody tells when the guest acknowledges a level: use edges, or messages");
+	if (irq->type == VBE_RAW_IRQ_MSI && c->dev->provider->no_msi)
+		return vbe_fail(&c->why, -EOPNOTSUPP, "this guest takes no messages: use edges");
 	return 0;
 }
 

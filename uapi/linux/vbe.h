@@ -49,6 +49,7 @@
 #define VBE_MAX_INFLIGHT	(8U << 20) /* bytes of in-flight area per queue */
 #define VBE_MAX_COPY_ENTRIES	1024	/* entries of one MEM_COPY */
 #define VBE_ERROR_TEXT_MAX	160	/* bytes of an error text, with its NUL */
+#define VBE_PARAM_MAX		1024	/* bytes of a parameter's value, with its NUL */
 
 /* mmap() offset of the in-flight area; below it, an offset is an FE address. */
 #define VBE_MMAP_INFLIGHT	(1ULL << 62)
@@ -76,6 +77,7 @@
 #define VBE_IOC_MEM_COPY	_IO(VBE_IOC_MAGIC, 0x1b)
 #define VBE_IOC_MEM_FD		_IO(VBE_IOC_MAGIC, 0x1c)
 #define VBE_IOC_QUEUE_KICK_FD	_IO(VBE_IOC_MAGIC, 0x1d)
+#define VBE_IOC_DEV_PARAM	_IO(VBE_IOC_MAGIC, 0x1e)
 /* on a device fd, transport "raw" only */
 #define VBE_IOC_RAW_REGION	_IO(VBE_IOC_MAGIC, 0x20)
 #define VBE_IOC_RAW_MATCH	_IO(VBE_IOC_MAGIC, 0x21)
@@ -331,6 +333,29 @@ struct vbe_dev_info {
 	__u32 max_queues;
 	__aligned_u64 pending_cookie;
 	__aligned_u64 features_allowed;
+};
+
+/**
+ * struct vbe_dev_param - VBE_IOC_DEV_PARAM: what a device is configured with
+ * @size: sizeof(struct vbe_dev_param)
+ * @len: in: bytes that @value has room for; out: bytes written, with the NUL
+ * @key: NUL-terminated: what is asked for, see below
+ * @value: user pointer: gets the value, a NUL-terminated string
+ *
+ * The administrator or the guest's configuration may say what a backend is to serve:
+ *
+ *	path	a file or block device
+ *	mode	"r": it is not to be changed; or "w". Known if path is
+ *	vdev	what the guest's configuration calls the device, such as "xvda"
+ *
+ * More may come. Errors: ENOENT not given, or no such key; ERANGE @value has no room:
+ * VBE_PARAM_MAX bytes always are enough.
+ */
+struct vbe_dev_param {
+	__u32 size;
+	__u32 len;
+	__u8 key[VBE_LABEL_MAX];
+	__aligned_u64 value;
 };
 
 #define VBE_SETUP_F_ASK_FEATURES	(1U << 0)

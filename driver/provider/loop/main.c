@@ -234,6 +234,24 @@ static u64 loop_window_size(const struct vbe_dev_params *p, struct netlink_ext_a
 	return size;
 }
 
+/* The front-end is this machine: there is no place in a guest to speak of. */
+static int loop_params_check(const struct vbe_dev_params *p, struct netlink_ext_ack *extack)
+{
+	if (p->set & BIT(VBE_PARAM_GUEST_ID)) {
+		NL_SET_ERR_MSG(extack, "provider loop takes no guest-id (domid): its driver is on this machine");
+		return -EINVAL;
+	}
+	if (p->set & (BIT(VBE_PARAM_BASE) | BIT(VBE_PARAM_IRQ))) {
+		NL_SET_ERR_MSG(extack, "provider loop takes no base and no irq: its devices have no registers");
+		return -EINVAL;
+	}
+	if (p->set & BIT(VBE_PARAM_GRANTS)) {
+		NL_SET_ERR_MSG(extack, "provider loop takes no grants: its driver grants no memory");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static struct loop_device *loop_device_alloc(struct vbe_device *dev,
 					     struct netlink_ext_ack *extack)
 {
@@ -305,10 +323,14 @@ static void loop_device_del_window(struct loop_device *ld)
 static int loop_dev_add(struct vbe_device *dev, const struct vbe_dev_params *p,
 			struct netlink_ext_ack *extack)
 {
-	u64 size = loop_window_size(p, extack);
 	struct loop_device *ld;
+	u64 size;
 	int ret;
 
+	ret = loop_params_check(p, extack);
+	if (ret)
+		return ret;
+	size = loop_window_size(p, extack);
 	if (!size)
 		return -EINVAL;
 	ld = loop_device_alloc(dev, extack);

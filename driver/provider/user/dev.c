@@ -71,22 +71,6 @@ struct user_dev *user_dev_get(struct user_guest *guest, u32 id)
 
 /* ---- the core's side --------------------------------------------------------------- */
 
-/* Outside of the core's locks. No driver is asked: it just sees the device vanish. */
-static void user_dev_hide_work(struct work_struct *work)
-{
-	struct user_dev *ud = container_of(work, struct user_dev, hide);
-	bool wanted;
-
-	/* Asked for twice, the second run may find it shown again, to another backend. */
-	mutex_lock(&ud->vbe->lock);
-	wanted = ud->vbe->visible && ud->vbe->state == VBE_DEV_OFFLINING;
-	mutex_unlock(&ud->vbe->lock);
-	if (!wanted)
-		return;
-	vbe_fe_close(ud->vbe);
-	vbe_device_hidden(ud->vbe);
-}
-
 static int user_dev_add(struct vbe_device *dev, const struct vbe_dev_params *p,
 			struct netlink_ext_ack *extack)
 {
@@ -128,8 +112,6 @@ static void user_dev_del(struct vbe_device *dev)
 	struct user_dev *ud = dev->provider_priv;
 	struct user_guest *guest = ud->guest;
 
-	/* Hidden by now, so the work has done all but return. */
-	flush_work(&ud->hide);
 	mutex_lock(&guest->lock);
 	ud->dead = true;
 	user_mem_detach(ud);
@@ -143,14 +125,6 @@ static void user_dev_del(struct vbe_device *dev)
 static int user_dev_show(struct vbe_device *dev)
 {
 	return user_apply_kicks(dev->provider_priv);
-}
-
-static void user_dev_hide(struct vbe_device *dev, bool force)
-{
-	struct user_dev *ud = dev->provider_priv;
-
-	/* Not a wq that guests' deaths wait on: many of them could fill it, and wait for this. */
-	queue_work(dev->wq, &ud->hide);
 }
 
 static void user_dev_state_changed(struct vbe_device *dev)
@@ -173,7 +147,7 @@ struct vbe_provider_ops vbe_user_provider = {
 	.dev_add = user_dev_add,
 	.dev_del = user_dev_del,
 	.show = user_dev_show,
-	.hide = user_dev_hide,
+	.hide = vbe_fe_vanish,
 	.inject = user_inject,
 	.region_map = user_region_map,
 	.region_unmap = user_region_unmap,
@@ -246,7 +220,6 @@ static struct user_dev *user_dev_new(struct user_guest *guest)
 	if (!ud)
 		return ERR_PTR(vbe_fail(&guest->why, -ENOMEM, "out of memory"));
 	kref_init(&ud->ref);
-	INIT_WORK(&ud->hide, user_dev_hide_work);
 	user_irq_init(ud);
 	mutex_lock(&guest->lock);
 	for (id = 0; id < VBE_GUEST_MAX_DEVICES && guest->devs[id]; id++)

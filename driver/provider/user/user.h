@@ -91,7 +91,6 @@ struct user_vector {
  * @vbe: the core's device, reference held; NULL until dev_add
  * @id: number in the guest
  * @ref: the guest's table holds one until the device goes, the core's device one
- * @hide: makes the FE leave, outside of the core's locks
  * @made: the VMM has its number; under user_guest.lock
  * @dead: deleted; under user_guest.lock, read anywhere
  *
@@ -115,7 +114,6 @@ struct user_dev {
 	struct vbe_device *vbe;
 	u32 id;
 	struct kref ref;
-	struct work_struct hide;
 	bool made;
 	bool dead;
 

@@ -109,6 +109,18 @@ VBE_API const char *vbe_error(struct vbe_dev *dev);
 VBE_API int vbe_get_info(struct vbe_dev *dev, struct vbe_dev_info *info);
 
 /**
+ * vbe_dev_param() - what the device is configured with (VBE_IOC_DEV_PARAM)
+ * @dev: device
+ * @key: "path", "mode" ("r" or "w"), "vdev"; see &struct vbe_dev_param
+ * @buf: gets a NUL-terminated string
+ * @len: bytes that @buf has room for; VBE_PARAM_MAX is enough for any
+ *
+ * Return: 0 or a negative errno: -ENOENT the device was not given it; -ERANGE no room;
+ * -ENOTTY an older kernel.
+ */
+VBE_API int vbe_dev_param(struct vbe_dev *dev, const char *key, char *buf, size_t len);
+
+/**
  * vbe_setup() - describe the virtio device (VBE_IOC_DEV_SETUP)
  * @dev: device
  * @setup: as <linux/vbe.h> says; @size need not be set
