@@ -47,6 +47,8 @@ expect "device names" compl0 compl1 -- dev show ''
 expect "device names that begin so" compl1 -- dev del compl1
 expect "options" --policy --size --type -- dev add x --
 expect "values of an option" hold reset fail -- dev add x --policy ''
+expect "words" provider domid path -- dev add x ''
+expect "values of a word" on off -- dev add x grants ''
 expect "nothing for nonsense" !dev !add -- nonsense ''
 vbe-ctl dev del compl0 compl1
 expect "no names when there are no devices" !compl0 -- dev show ''

@@ -77,6 +77,20 @@ usage() {
 	try "bad owner" 2 'owner' -- dev add x --owner nosuchuser
 	try "bad reset time-out" 2 'reset-timeout' -- dev add x --reset-timeout soon
 	try "bad interval" 2 'interval|SECONDS|seconds' -- stats -i never
+	try "a mistyped word, with a suggestion" 2 "did you mean 'provider'" -- dev add x providr loop
+	try "a word without its value" 2 'domid needs a value: domid N' -- dev add x domid
+	try "given twice" 2 'the provider is given twice' -- dev add x provider loop --provider user
+	try "bad domid" 2 "domid 'one': not a number" -- dev add x domid one
+	try "a domid that is too large" 2 "domid '4294967296': too large" -- dev add x domid 4294967296
+	try "bad base" 2 "base '0x2g': not a whole number" -- dev add x base 0x2g
+	try "bad PCI address" 2 "base '00:20.0': write BUS:SLOT.FUNCTION" -- dev add x base 00:20.0
+	try "a PCI segment" 2 "no PCI segment but 0000" -- dev add x base 0001:00:1f.0
+	try "bad slot" 2 "slot '32': write a number from 0 to 31" -- dev add x slot 32
+	try "a slot, but not of PCI" 2 'mmio has no slots' -- dev add x transport mmio slot 3
+	try "base and slot" 2 'give one' -- dev add x base 00:03.0 slot 3
+	try "bad irq" 2 "irq 'soon': not a number" -- dev add x irq soon
+	try "bad grants" 2 "grants 'maybe': write on or off" -- dev add x grants maybe
+	try "a path that is not whole" 2 "path 'disk.img': write the whole path" -- dev add x path disk.img
 	try "set without anything to change" 2 'what to change' -- dev set x
 	try "delete without a name" 2 'all' -- dev del
 }
@@ -85,7 +99,7 @@ devices() {
 	try "version" 0 '[0-9]' -- version
 	try "add" 0 -- dev add ctl0 --type blk --size 4M --policy reset --reset-timeout 700
 	try "show" 0 'ctl0' -- dev show
-	try "a device-less provider argument" 2 'needs a name' -- dev add y provider
+	try "a provider without a name" 2 'provider needs a value' -- dev add y provider
 	try "an argument too many" 2 'too many' -- dev show a b
 	try "the kernel's limits are quoted" 1 'reset-timeout-ms must be 1 to 600000 .Numerical' -- dev add y --reset-timeout 700000
 	try "the kernel's limit of a name is quoted" 1 'name takes at most 31 bytes' -- dev add 0123456789012345678901234567890123
@@ -94,6 +108,20 @@ devices() {
 	try "a taken name: the kernel's sentence" 1 'a device of that name exists' -- dev add ctl0
 	try "a name that is too long" 1 '.' -- dev add 0123456789012345678901234567890123
 	try "a name with bad characters" 1 'A-Z a-z 0-9' -- dev add 'a/b'
+	try "loop takes no domid" 1 'provider loop takes no guest-id' -- dev add y domid 1
+	try "loop takes no base" 1 'provider loop takes no base' -- dev add y --base 0x1000
+	try "loop takes no irq" 1 'provider loop takes no base and no irq' -- dev add y irq 33
+	try "loop takes no grants" 1 'provider loop takes no grants' -- dev add y grants on
+	try "grants that are off are none" 0 -- dev add y grants off
+	try "and gone" 0 -- dev del y
+	try "the user provider takes devices of a VMM only" 3 'user|VMM' -- dev add y provider user irq 1
+	try "a path, in words" 0 -- dev add ctlp type blk path /srv/none.img --read-only
+	try "the path is shown" 0 'path +/srv/none.img .read-only' -- dev show ctlp
+	vbe-ctl -j dev show ctlp > $out 2> $err
+	grep -q '"path":"/srv/none.img","mode":"r","vdev":null' $out
+	result $? "the path and the mode are in the JSON"
+	cp $out $json/dev-show-path.json
+	try "and gone" 0 -- dev del ctlp
 	try "an unknown provider" 1 'no such provider' -- dev add y provider nonesuch
 	try "a window that is too small" 1 '1 MiB to 1 GiB|window' -- dev add y --size 4K
 	try "a window that is too large" 1 'window|memory' -- dev add y --size 2G
@@ -141,6 +169,8 @@ served() {
 	keep map-show map show
 	keep stats stats
 	keep probe probe
+	grep -q '"xen":null' $out
+	result $? "probe: this machine is no domain of Xen"
 	keep version version
 	keep dev-set dev set ctl2 --policy hold
 	keep dev-add dev add ctl3 provider loop

@@ -232,6 +232,58 @@ int args_parse(struct args *a, int argc, char **argv)
 	return a->opt[OPT_HELP] ? EXIT_OK : check_count(a);
 }
 
+static const struct opt *opt_word(const struct command *cmd, const char *word)
+{
+	const struct opt *o;
+	size_t i;
+
+	for (i = 0; cmd->opts && cmd->opts[i].name; i++) {
+		o = &cmd->opts[i];
+		if (o->arg && !strcmp(word, o->name))
+			return o;
+	}
+	return NULL;
+}
+
+static int unknown_pair(const struct args *a, const char *word)
+{
+	const char *names[MAX_OPTS + 1];
+	const struct opt *o;
+	size_t n = 0;
+
+	for (o = a->cmd->opts; o->name && n < MAX_OPTS; o++)
+		if (o->arg)
+			names[n++] = o->name;
+	names[n] = NULL;
+	return unknown_word(a->cmd, "word", word, names);
+}
+
+/**
+ * args_pairs() - take options that are written as words: "provider loop size 4M"
+ * @a: parsed; the options are added
+ * @first: the positional argument they begin at
+ *
+ * Return: EXIT_OK, or EXIT_USAGE with the complaint made.
+ */
+int args_pairs(struct args *a, int first)
+{
+	const struct opt *o;
+	int i;
+
+	for (i = first; i < a->n_pos; i += 2) {
+		o = opt_word(a->cmd, a->pos[i]);
+		if (!o)
+			return unknown_pair(a, a->pos[i]);
+		if (i + 1 == a->n_pos)
+			return usage_error(a->cmd, "%s needs a value: %s %s", o->name, o->name,
+					   o->arg);
+		if (a->opt[o->key])
+			return usage_error(a->cmd, "the %s is given twice", o->name);
+		a->opt[o->key] = a->pos[i + 1];
+	}
+	return EXIT_OK;
+}
+
 /* ---- completion ---------------------------------------------------------------- */
 
 static void offer(const char *word, const char *prefix)
@@ -286,7 +338,7 @@ static const struct opt *opt_named(const struct command *cmd, const char *word)
 		if ((!strncmp(word, "--", 2) && !strcmp(word + 2, o->name)) ||
 		    (word[0] == '-' && word[1] == o->letter && o->letter && !word[2]))
 			return o;
-	return NULL;
+	return cmd->pairs ? opt_word(cmd, word) : NULL;
 }
 
 static void offer_options(const struct command *cmd, const char *prefix)

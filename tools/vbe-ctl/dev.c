@@ -87,21 +87,84 @@ static int put_new(const struct args *a, struct nl_msg *msg)
 			 a->opt[OPT_TRANSPORT]);
 }
 
-/* "dev add NAME provider loop" is the same as "--provider loop". */
-static int provider_of(const struct args *a, const char **provider)
+/* An address of registers, or of a PCI function. */
+static int put_base(const struct args *a, struct nl_msg *msg)
 {
-	*provider = a->opt[OPT_PROVIDER];
-	if (a->n_pos > 1 && strcmp(a->pos[1], "provider"))
-		return usage_error(a->cmd, "'%s' is one argument too many (is it an option?)",
-				   a->pos[1]);
-	if (a->n_pos == 2)
-		return usage_error(a->cmd, "provider needs a name: vbe-ctl probe lists them");
-	if (a->n_pos == 3 && *provider)
-		return usage_error(a->cmd, "the provider is given twice");
-	if (a->n_pos == 3)
-		*provider = a->pos[2];
-	if (!*provider)
-		*provider = "loop";
+	const char *why, *base = a->opt[OPT_BASE], *slot = a->opt[OPT_SLOT];
+	const char *transport = a->opt[OPT_TRANSPORT];
+	uint64_t val;
+	uint32_t n;
+	int ret;
+
+	if (base && slot)
+		return usage_error(a->cmd, "base and slot both say where: give one");
+	if (slot && transport && strcmp(transport, "pci") && strcmp(transport, "raw"))
+		return usage_error(a->cmd, "transport %s has no slots: give base", transport);
+	if (slot) {
+		if (parse_u32(slot, &n, &why) || n > 31)
+			return usage_error(a->cmd, "--slot '%s': write a number from 0 to 31 (a slot of PCI bus 0)",
+					   slot);
+		nla_put_u64(msg, VBE_ATTR_BASE, (uint64_t)n << 3);
+		return EXIT_OK;
+	}
+	if (!base)
+		return EXIT_OK;
+	ret = strchr(base, ':') ? parse_bdf(base, &val, &why) : parse_u64(base, &val, &why);
+	if (ret)
+		return usage_error(a->cmd, "--base '%s': %s", base, why);
+	nla_put_u64(msg, VBE_ATTR_BASE, val);
+	return EXIT_OK;
+}
+
+static int put_number(const struct args *a, struct nl_msg *msg, int attr, int key,
+		      const char *what)
+{
+	const char *why;
+	uint32_t val;
+
+	if (!a->opt[key])
+		return EXIT_OK;
+	if (parse_u32(a->opt[key], &val, &why))
+		return usage_error(a->cmd, "--%s '%s': %s", what, a->opt[key], why);
+	nla_put_u32(msg, attr, val);
+	return EXIT_OK;
+}
+
+/* Where in which guest. */
+static int put_place(const struct args *a, struct nl_msg *msg)
+{
+	bool grants = false;
+	const char *why;
+	int ret;
+
+	ret = put_number(a, msg, VBE_ATTR_GUEST_ID, OPT_DOMID, "domid");
+	if (!ret)
+		ret = put_number(a, msg, VBE_ATTR_IRQ, OPT_IRQ, "irq");
+	if (!ret)
+		ret = put_base(a, msg);
+	if (ret)
+		return ret;
+	if (a->opt[OPT_GRANTS] && parse_on_off(a->opt[OPT_GRANTS], &grants, &why))
+		return usage_error(a->cmd, "--grants '%s': %s", a->opt[OPT_GRANTS], why);
+	if (grants)
+		nla_put_flag(msg, VBE_ATTR_GRANTS);
+	return EXIT_OK;
+}
+
+/* What the backend shall serve. */
+static int put_image(const struct args *a, struct nl_msg *msg)
+{
+	const char *path = a->opt[OPT_PATH];
+
+	if (a->opt[OPT_READ_ONLY])
+		nla_put_flag(msg, VBE_ATTR_READONLY);
+	if (!path)
+		return EXIT_OK;
+	if (*path != '/')
+		return usage_error(a->cmd, "--path '%s': write the whole path, from / on", path);
+	if (strlen(path) >= VBE_PARAM_MAX)
+		return usage_error(a->cmd, "--path is too long (%zu bytes)", strlen(path));
+	nla_put_string(msg, VBE_ATTR_PATH, path);
 	return EXIT_OK;
 }
 
@@ -122,16 +185,18 @@ static int show_result(const struct args *a, const char *name)
 
 static int build_add(const struct args *a, struct nl_msg *msg)
 {
-	const char *provider;
+	const char *provider = a->opt[OPT_PROVIDER] ? a->opt[OPT_PROVIDER] : "loop";
 	int ret;
 
-	ret = provider_of(a, &provider);
-	if (!ret)
-		ret = put_label(a, msg, VBE_ATTR_NAME, "the name", a->pos[0]);
+	ret = put_label(a, msg, VBE_ATTR_NAME, "the name", a->pos[0]);
 	if (!ret)
 		ret = put_label(a, msg, VBE_ATTR_PROVIDER, "the provider's name", provider);
 	if (!ret)
 		ret = put_new(a, msg);
+	if (!ret)
+		ret = put_place(a, msg);
+	if (!ret)
+		ret = put_image(a, msg);
 	if (!ret)
 		ret = put_settings(a, msg);
 	return ret;
@@ -163,8 +228,12 @@ static int send_command(const struct args *a, int cmd,
 
 int cmd_dev_add(const struct args *a)
 {
-	int ret = send_command(a, VBE_CMD_DEV_NEW, build_add);
+	struct args all = *a;
+	int ret;
 
+	ret = args_pairs(&all, 1);
+	if (!ret)
+		ret = send_command(&all, VBE_CMD_DEV_NEW, build_add);
 	return ret ? ret : show_result(a, a->pos[0]);
 }
 

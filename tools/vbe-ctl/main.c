@@ -13,10 +13,12 @@ bool opt_json;
 bool opt_pretty;
 
 /* Suggestions for completion only: the kernel knows which there are. */
-static const char *const provider_names[] = { "loop", NULL };
-static const char *const transport_names[] = { "direct", NULL };
+static const char *const provider_names[] = { "loop", "xen", NULL };
+static const char *const transport_names[] = { "direct", "mmio", "pci", "raw", NULL };
 static const char *const size_hints[] = { "4M", "16M", "64M", "256M", NULL };
-static const char *const add_words[] = { "provider", NULL };
+static const char *const add_words[] = { "provider", "domid", "transport", "base", "slot",
+					 "irq", "grants", "type", "path", NULL };
+static const char *const on_off[] = { "on", "off", NULL };
 static const char *const set_words[] = { "resize", NULL };
 
 const struct opt global_opts[] = {
@@ -40,6 +42,15 @@ static const struct opt add_opts[] = {
 	  "how long a reset waits for the backend (5000)", NULL },
 	{ OPT_TRANSPORT, "transport", 0, "NAME", "how the driver talks (default: the provider's)",
 	  transport_names },
+	{ OPT_DOMID, "domid", 0, "N", "the guest, by its hypervisor's number", NULL },
+	{ OPT_BASE, "base", 0, "ADDR", "mmio: where its registers are; pci: BUS:SLOT.FUNCTION",
+	  NULL },
+	{ OPT_SLOT, "slot", 0, "N", "pci: slot on bus 0 (default: one that is free)", NULL },
+	{ OPT_IRQ, "irq", 0, "N", "mmio: the interrupt, by its hypervisor's number", NULL },
+	{ OPT_GRANTS, "grants", 0, "on|off", "the driver may grant memory (default: off)",
+	  on_off },
+	{ OPT_PATH, "path", 0, "PATH", "what the backend shall serve (vbe-blk --auto)", NULL },
+	{ OPT_READ_ONLY, "read-only", 'r', NULL, "the backend shall not change it", NULL },
 	{ 0 }
 };
 
@@ -78,20 +89,26 @@ static const struct opt monitor_opts[] = {
 const struct command commands[] = {
 	{ .noun = "probe", .args = "", .run = cmd_probe,
 	  .summary = "Say what works here, what is missing and how to mend it",
-	  .text = "Looks at the module, /dev/vbe, the providers, your rights and limits, and the\n"
-		  "drivers at hand. Exit code 3 if vbe cannot be used here.\n\n"
+	  .text = "Looks at the module, /dev/vbe, the providers, your rights and limits, the\n"
+		  "drivers at hand, and what Xen has, if this is a domain of it. Exit code 3 if vbe cannot be used here.\n\n"
 		  "Examples:\n  vbe-ctl probe\n  vbe-ctl probe -j | jq .usable\n" },
-	{ .noun = "dev", .verb = "add", .args = "NAME [provider PROVIDER]", .run = cmd_dev_add,
-	  .min = 1, .max = 3, .opts = add_opts, .words = add_words,
+	{ .noun = "dev", .verb = "add", .args = "NAME [OPTION VALUE]...", .run = cmd_dev_add,
+	  .min = 1, .max = -1, .opts = add_opts, .words = add_words, .pairs = true,
 	  .summary = "Make a device that a backend may then serve",
 	  .text = "NAME is 1 to 31 of A-Z a-z 0-9 _ . : - and begins with neither . nor -\n"
 		  "The device outlives its backends. With policy hold the front-end waits for the\n"
 		  "next backend when one dies, with reset it is told to reset the device, and with\n"
 		  "fail what is in flight fails and the device is taken away from the front-end.\n\n"
+		  "The dashes of an option with a value may be left out. For a guest of Xen: domid\n"
+		  "says which; with transport mmio, base and irq are those of the guest's device\n"
+		  "tree; with pci, add the device while the guest is paused (xl create -p).\n\n"
 		  "Examples:\n"
 		  "  vbe-ctl dev add disk0\n"
 		  "  vbe-ctl dev add disk0 provider loop --size 64M --type blk\n"
-		  "  vbe-ctl dev add net0 --owner netd:netd --policy reset --reset-timeout 2s\n" },
+		  "  vbe-ctl dev add net0 --owner netd:netd --policy reset --reset-timeout 2s\n"
+		  "  vbe-ctl dev add disk1 provider xen domid 3 transport pci slot 5\n"
+		  "  vbe-ctl dev add disk2 provider xen domid 4 transport mmio base 0x2000000 irq 33\n"
+	},
 	{ .noun = "dev", .verb = "del", .args = "NAME...", .run = cmd_dev_del,
 	  .min = 0, .max = -1, .opts = del_opts, .devices = true,
 	  .summary = "Delete devices, whoever uses them",

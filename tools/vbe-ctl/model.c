@@ -182,6 +182,31 @@ static void add_virtio(json_object *dev, struct nlattr **tb)
 	add_u64(dev, "n_windows", u32_of(tb[VBE_ATTR_N_WINDOWS]));
 }
 
+static void add_u64_or_null(json_object *obj, const char *key, struct nlattr *attr, uint64_t val)
+{
+	if (attr)
+		add_u64(obj, key, val);
+	else
+		json_object_object_add(obj, key, NULL);
+}
+
+/* Where in its guest it is, and what its backend is to serve. */
+static void add_place(json_object *dev, struct nlattr **tb)
+{
+	struct nlattr *path = tb[VBE_ATTR_PATH], *readonly = tb[VBE_ATTR_READONLY];
+
+	add_u64_or_null(dev, "domid", tb[VBE_ATTR_GUEST_ID], u32_of(tb[VBE_ATTR_GUEST_ID]));
+	if (tb[VBE_ATTR_BASE])
+		add_hex(dev, "base", u64_of(tb[VBE_ATTR_BASE]));
+	else
+		json_object_object_add(dev, "base", NULL);
+	add_u64_or_null(dev, "irq", tb[VBE_ATTR_IRQ], u32_of(tb[VBE_ATTR_IRQ]));
+	json_object_object_add(dev, "grants", json_object_new_boolean(!!tb[VBE_ATTR_GRANTS]));
+	add_string(dev, "path", path ? string_of(path) : NULL);
+	add_string(dev, "mode", readonly ? "r" : path ? "w" : NULL);
+	add_string(dev, "vdev", tb[VBE_ATTR_VDEV] ? string_of(tb[VBE_ATTR_VDEV]) : NULL);
+}
+
 /* Return: a new object, or NULL if the message makes no sense. */
 json_object *model_device(struct nlmsghdr *nlh)
 {
@@ -201,6 +226,7 @@ json_object *model_device(struct nlmsghdr *nlh)
 	json_object_object_add(dev, "owner", owner_of(tb));
 	add_string(dev, "loss_policy", policy_name(u32_of(tb[VBE_ATTR_LOSS_POLICY])));
 	add_u64(dev, "reset_timeout_ms", u32_of(tb[VBE_ATTR_RESET_TIMEOUT_MS]));
+	add_place(dev, tb);
 	json_object_object_add(dev, "stats", stats_of(tb[VBE_ATTR_STATS]));
 	return dev;
 }

@@ -68,6 +68,12 @@ static const char *const attrs[] = {
 	[VBE_ATTR_LOSS_POLICY] = "loss-policy",
 	[VBE_ATTR_RESET_TIMEOUT_MS] = "reset-timeout-ms",
 	[VBE_ATTR_RESIZE] = "resize",
+	[VBE_ATTR_GUEST_ID] = "guest-id (domid)",
+	[VBE_ATTR_BASE] = "base",
+	[VBE_ATTR_IRQ] = "irq",
+	[VBE_ATTR_GRANTS] = "grants",
+	[VBE_ATTR_PATH] = "path",
+	[VBE_ATTR_READONLY] = "readonly",
 };
 
 /* The types that people name; rows of type_names and type_ids go together. */

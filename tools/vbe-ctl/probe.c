@@ -17,6 +17,7 @@
 
 #include <linux/capability.h>
 
+#include "probe.h"
 #include "vbe-ctl.h"
 
 #ifndef VBE_VERSION
@@ -25,13 +26,11 @@
 
 #define MEMLOCK_WANTED (64ULL << 20)
 
-enum verdict { OK, WARN, FAIL };
-
 static const char *const verdicts[] = { "ok", "warn", "fail" };
 
 /* Each adds one row: what was looked at, how it is, what to do about it. */
-static void report(json_object *checks, enum verdict verdict, const char *check,
-		   const char *text, const char *fix)
+void report(json_object *checks, enum verdict verdict, const char *check, const char *text,
+	    const char *fix)
 {
 	json_object *row = json_object_new_object();
 
@@ -42,7 +41,7 @@ static void report(json_object *checks, enum verdict verdict, const char *check,
 	json_object_array_add(checks, row);
 }
 
-static bool file_has(const char *path, const char *word)
+bool file_has(const char *path, const char *word)
 {
 	FILE *f = fopen(path, "re");
 	bool found = false;
@@ -72,7 +71,7 @@ static bool module_listed(const char *path, const char *name)
 }
 
 /* Is there a file /NAME.ko (perhaps compressed), or is it built in? */
-static bool module_installed(const char *name)
+bool module_installed(const char *name)
 {
 	char path[256];
 	struct utsname u;
@@ -85,7 +84,7 @@ static bool module_installed(const char *name)
 	return module_listed(path, name);
 }
 
-static bool module_loaded(const char *name)
+bool module_loaded(const char *name)
 {
 	char path[256];
 
@@ -93,7 +92,7 @@ static bool module_loaded(const char *name)
 	return !access(path, F_OK);
 }
 
-static bool read_line(const char *path, char *buf, size_t len)
+bool read_line(const char *path, char *buf, size_t len)
 {
 	FILE *f = fopen(path, "re");
 	bool ok = f && fgets(buf, len, f);
@@ -375,7 +374,7 @@ static void print_probe(json_object *top)
 int cmd_probe(const struct args *a)
 {
 	json_object *top = json_object_new_object(), *checks = json_object_new_array();
-	json_object *providers, *drivers;
+	json_object *providers, *drivers, *xen;
 	bool module, family, node, io_uring;
 	uint64_t memlock;
 	uint32_t abi;
@@ -390,6 +389,7 @@ int cmd_probe(const struct args *a)
 	io_uring = check_io_uring(checks);
 	memlock = check_memlock(checks);
 	drivers = check_drivers(checks);
+	xen = check_xen(checks);
 	ret = module && family && node ? EXIT_OK : EXIT_UNSUPPORTED;
 
 	json_object_object_add(top, "usable", json_object_new_boolean(!ret));
@@ -397,6 +397,7 @@ int cmd_probe(const struct args *a)
 	add_kernel(top, io_uring, memlock);
 	json_object_object_add(top, "providers", providers);
 	json_object_object_add(top, "drivers", drivers);
+	json_object_object_add(top, "xen", xen);
 	json_object_object_add(top, "checks", checks);
 	if (opt_json)
 		return print_json(top) ? EXIT_FAILED : ret;

@@ -142,6 +142,28 @@ static void device_counters(json_object *dev)
 	putchar('\n');
 }
 
+/* What only devices of guests, and of a configuration, have. */
+static void device_place(json_object *dev)
+{
+	const char *mode = get_string(dev, "mode");
+
+	if (get(dev, "domid") || get(dev, "base")) {
+		printf("  %-11s", "place");
+		if (get(dev, "domid"))
+			printf(" domid %llu", (unsigned long long)get_u64(dev, "domid"));
+		if (get(dev, "base"))
+			printf(" base %s", get_string(dev, "base"));
+		if (get(dev, "irq"))
+			printf(" irq %llu", (unsigned long long)get_u64(dev, "irq"));
+		puts(json_object_get_boolean(get(dev, "grants")) ? " grants on" : "");
+	}
+	if (get(dev, "vdev"))
+		printf("  %-11s %s\n", "vdev", get_string(dev, "vdev"));
+	if (get(dev, "path"))
+		printf("  %-11s %s (%s)\n", "path", get_string(dev, "path"),
+		       strcmp(mode, "r") ? "read-write" : "read-only");
+}
+
 static void device_detail(json_object *dev)
 {
 	char fe[256], size[32], hex[16];
@@ -153,6 +175,7 @@ static void device_detail(json_object *dev)
 	printf("  %-11s %s\n", "front-end", fe);
 	printf("  %-11s %s, transport %s, guest %s\n", "provider", get_string(dev, "provider"),
 	       get_string(dev, "transport"), or_dash(get_string(dev, "guest")));
+	device_place(dev);
 	names_line("status", get(dev, "status_names"), hex);
 	names_line("offered", get(dev, "feature_names"), get_string(dev, "features"));
 	names_line("negotiated", get(dev, "driver_feature_names"),

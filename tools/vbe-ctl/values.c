@@ -73,6 +73,63 @@ int parse_u32(const char *text, uint32_t *val, const char **why)
 	return 0;
 }
 
+int parse_u64(const char *text, uint64_t *val, const char **why)
+{
+	char *end;
+
+	if (parse_number(text, val, &end, why))
+		return -1;
+	if (*end) {
+		*why = "not a whole number";
+		return -1;
+	}
+	return 0;
+}
+
+/* One field of a PCI address: hexadecimal digits up to @stop. Return: past it, or NULL. */
+static const char *pci_field(const char *text, char stop, unsigned int max, unsigned int *val)
+{
+	size_t digits = strspn(text, "0123456789abcdefABCDEF");
+
+	if (!digits || digits > 4 || text[digits] != stop)
+		return NULL;
+	*val = strtoul(text, NULL, 16);
+	return *val > max ? NULL : text + digits + !!stop;
+}
+
+/* BUS:SLOT.FUNCTION as lspci prints it, perhaps with 0000: before. */
+int parse_bdf(const char *text, uint64_t *address, const char **why)
+{
+	unsigned int segment, bus, slot, fn;
+	const char *p = text;
+
+	if (strchr(p, ':') != strrchr(p, ':')) {
+		p = pci_field(p, ':', 0, &segment);
+		if (!p) {
+			*why = "there is no PCI segment but 0000 in a guest";
+			return -1;
+		}
+	}
+	p = pci_field(p, ':', 0xff, &bus);
+	p = p ? pci_field(p, '.', 0x1f, &slot) : NULL;
+	p = p ? pci_field(p, '\0', 7, &fn) : NULL;
+	if (!p) {
+		*why = "write BUS:SLOT.FUNCTION in hexadecimal, as in 00:1f.0";
+		return -1;
+	}
+	*address = bus << 8 | slot << 3 | fn;
+	return 0;
+}
+
+int parse_on_off(const char *text, bool *on, const char **why)
+{
+	*on = !strcmp(text, "on");
+	if (*on || !strcmp(text, "off"))
+		return 0;
+	*why = "write on or off";
+	return -1;
+}
+
 int parse_ms(const char *text, uint32_t *ms, const char **why)
 {
 	uint64_t wide;

@@ -42,6 +42,13 @@ enum opt_key {
 	OPT_POLICY,
 	OPT_RESET_TIMEOUT,
 	OPT_TRANSPORT,
+	OPT_DOMID,
+	OPT_BASE,
+	OPT_SLOT,
+	OPT_IRQ,
+	OPT_GRANTS,
+	OPT_PATH,
+	OPT_READ_ONLY,
 	OPT_RESIZE,
 	OPT_ALL,
 	OPT_VERBOSE,
@@ -95,6 +102,7 @@ struct args {
  * @max: most, -1 for any number
  * @devices: positional arguments are device names (for completion)
  * @words: other words it takes, for completion, or NULL
+ * @pairs: it takes its options as "NAME VALUE" too, without dashes
  * @run: returns an exit code
  */
 struct command {
@@ -108,6 +116,7 @@ struct command {
 	int max;
 	bool devices;
 	const char *const *words;
+	bool pairs;
 	int (*run)(const struct args *a);
 };
 
@@ -119,6 +128,7 @@ extern bool opt_pretty;
 const struct command *command_find(const char *noun, const char *verb);
 const struct command *command_of_noun(const char *noun);
 int args_parse(struct args *a, int argc, char **argv);
+int args_pairs(struct args *a, int first);
 int usage_error(const struct command *cmd, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 int fail(const struct command *cmd, int code, const char *fmt, ...)
@@ -135,7 +145,10 @@ int complete(int argc, char **argv);
 
 int parse_size(const char *text, uint64_t *bytes, const char **why);
 int parse_u32(const char *text, uint32_t *val, const char **why);
+int parse_u64(const char *text, uint64_t *val, const char **why);
 int parse_ms(const char *text, uint32_t *ms, const char **why);
+int parse_bdf(const char *text, uint64_t *address, const char **why);
+int parse_on_off(const char *text, bool *on, const char **why);
 int parse_owner(const char *text, uint32_t *uid, bool *has_uid, uint32_t *gid,
 		bool *has_gid, const char **why);
 void format_size(uint64_t bytes, char *buf, size_t len);
