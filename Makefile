@@ -64,6 +64,8 @@ install-user: user
 	$(INSTALL) -m 644 tools/udev/60-vbe.rules $(UDEVDIR)/
 	sed 's|@SBINDIR@|$(PREFIX)/sbin|' tools/vbe-blk/vbe-blk@.service.in \
 		> $(UNITDIR)/vbe-blk@.service
+	sed 's|@SBINDIR@|$(PREFIX)/sbin|' tools/vbe-blk/vbe-blk-auto.service.in \
+		> $(UNITDIR)/vbe-blk-auto.service
 	sed 's|@SBINDIR@|$(PREFIX)/sbin|' tools/vbe-vhost-user/vbe-vhost-user@.service.in \
 		> $(UNITDIR)/vbe-vhost-user@.service
 	$(INSTALL) -d $(SYSUSERSDIR)
@@ -77,12 +79,12 @@ install-user: user
 
 install-modules: modules
 	$(INSTALL) -d $(MODDIR)
-	$(INSTALL) -m 644 vbe.ko vbe_loop.ko $(MODDIR)/
+	$(INSTALL) -m 644 vbe.ko vbe_loop.ko $(wildcard vbe_xen.ko) $(MODDIR)/
 	@test -n "$(DESTDIR)" || depmod $(KVER)
 
 uninstall:
-	rm -f $(MODDIR)/vbe.ko $(MODDIR)/vbe_loop.ko $(UDEVDIR)/60-vbe.rules \
-		$(UNITDIR)/vbe-blk@.service $(UNITDIR)/vbe-vhost-user@.service $(COMPDIR)/vbe-ctl $(SYSUSERSDIR)/vbe.conf \
+	rm -f $(MODDIR)/vbe.ko $(MODDIR)/vbe_loop.ko $(MODDIR)/vbe_xen.ko $(UDEVDIR)/60-vbe.rules \
+		$(UNITDIR)/vbe-blk@.service $(UNITDIR)/vbe-blk-auto.service $(UNITDIR)/vbe-vhost-user@.service $(COMPDIR)/vbe-ctl $(SYSUSERSDIR)/vbe.conf \
 		$(addprefix $(DESTDIR)$(PREFIX)/sbin/,vbe-blk vbe-ctl vbe-vhost-user) \
 		$(DESTDIR)$(PREFIX)/lib/libvbe.* $(DESTDIR)$(PREFIX)/lib/pkgconfig/vbe.pc
 	rm -rf $(DESTDIR)$(PREFIX)/include/vbe

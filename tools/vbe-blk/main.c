@@ -7,7 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "vbe-blk.h"
+#include "auto.h"
 
 const char *const log_name = "vbe-blk";
 
@@ -112,6 +112,8 @@ int main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	notify_init();
+	if (o.all)
+		return auto_run(&o, &signals);
 	open_interruptible(true);
 	ret = image_open(&img, &o);
 	open_interruptible(false);

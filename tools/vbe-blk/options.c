@@ -15,6 +15,7 @@ static const char usage[] =
 "Usage: vbe-blk --loop IMAGE [OPTION]...     a disk on this machine\n"
 "       vbe-blk --on NAME IMAGE [OPTION]...  serve a device that exists\n"
 "       vbe-blk --fd N IMAGE [OPTION]...     serve a device fd that was passed\n"
+"       vbe-blk --auto [OPTION]...           serve every disk that names its image\n"
 "\n"
 "Serve IMAGE, a file or block device, as a virtio disk through /dev/vbe.\n"
 "\n"
@@ -33,6 +34,7 @@ static const char usage[] =
 "      --window SIZE      memory shared with the driver (--loop)\n"
 "      --wait             with --on: wait for the device, also after it has gone\n"
 "      --force            go on although another image was served before\n"
+"      --provider NAME    with --auto: only disks of this provider, such as xen\n"
 "\n"
 "Disk\n"
 "  -r, --read-only        refuse writes\n"
@@ -65,6 +67,7 @@ static const char usage[] =
 
 enum {
 	OPT_LOOP = 256, OPT_ON, OPT_FD, OPT_NAME, OPT_POLICY, OPT_WINDOW, OPT_WAIT, OPT_FORCE,
+	OPT_AUTO, OPT_PROVIDER,
 	OPT_SERIAL,
 	OPT_BLOCK_SIZE, OPT_CACHE, OPT_NULL, OPT_SIZE, OPT_DIRECT, OPT_FIXED,
 	OPT_QUEUE_SIZE, OPT_PACKED, OPT_NO_PACKED, OPT_NO_EVENT_IDX, OPT_NO_INDIRECT,
@@ -80,6 +83,8 @@ static const struct option longopts[] = {
 	{ "window", required_argument, NULL, OPT_WINDOW },
 	{ "wait", no_argument, NULL, OPT_WAIT },
 	{ "force", no_argument, NULL, OPT_FORCE },
+	{ "auto", no_argument, NULL, OPT_AUTO },
+	{ "provider", required_argument, NULL, OPT_PROVIDER },
 	{ "read-only", no_argument, NULL, 'r' },
 	{ "serial", required_argument, NULL, OPT_SERIAL },
 	{ "block-size", required_argument, NULL, OPT_BLOCK_SIZE },
@@ -281,8 +286,14 @@ static int parse_device(struct options *o, int c, const char *arg)
 	case OPT_WAIT:
 		o->wait = true;
 		return XC_OK;
-	default: /* OPT_FORCE */
+	case OPT_FORCE:
 		o->force = true;
+		return XC_OK;
+	case OPT_AUTO:
+		o->all = true;
+		return XC_OK;
+	default: /* OPT_PROVIDER */
+		o->provider = arg;
 		return XC_OK;
 	}
 }
@@ -303,10 +314,55 @@ static void default_name(struct options *o)
 		snprintf(o->name, sizeof(o->name), "disk");
 }
 
+/* With --auto: what a server of any disk can be told as well. */
+static int pass_on(struct options *o, int c, const char *arg)
+{
+	const struct option *opt = longopts;
+	int n;
+
+	if (c == OPT_AUTO || c == OPT_PROVIDER || o->n_pass >= AUTO_PASS_MAX)
+		return XC_OK;
+	while (opt->val != c)
+		opt++;
+	n = asprintf(&o->pass[o->n_pass], "--%s%s%s", opt->name, opt->has_arg ? "=" : "",
+		     opt->has_arg ? arg : "");
+	if (n < 0) {
+		say("out of memory");
+		return XC_FAIL;
+	}
+	o->n_pass++;
+	return XC_OK;
+}
+
+static int check_auto(const struct options *o, int argc, char **argv)
+{
+	if (o->loop || o->on || o->fd >= 0 || o->wait) {
+		say("--auto does not go with --loop, --on, --fd or --wait");
+		return XC_USAGE;
+	}
+	if (optind < argc)
+		return bad("--auto and image", argv[optind], "each disk names its own");
+	if (o->n_pass == AUTO_PASS_MAX) {
+		say("too many options");
+		return XC_USAGE;
+	}
+	if (o->name[0] || o->window || o->serial[0] || o->null || o->size) {
+		say("--auto serves many disks: no --name, --window, --serial, --null or --size");
+		return XC_USAGE;
+	}
+	return XC_OK;
+}
+
 static int check(struct options *o, int argc, char **argv)
 {
+	if (o->all)
+		return check_auto(o, argc, argv);
+	if (o->provider) {
+		say("--provider is for --auto");
+		return XC_USAGE;
+	}
 	if (o->loop + o->on + (o->fd >= 0) != 1) {
-		say("say which device: one of --loop, --on NAME, --fd N (see vbe-blk --help)");
+		say("say which device: one of --loop, --on NAME, --fd N, --auto (see vbe-blk --help)");
 		return XC_USAGE;
 	}
 	if (optind + 1 < argc)
@@ -369,10 +425,12 @@ int options_parse(struct options *o, int argc, char **argv)
 			o->sandbox = false;
 		else if (c == 'q' || (c >= OPT_QUEUE_SIZE && c <= OPT_NO_INDIRECT))
 			ret = parse_queues(o, c, optarg);
-		else if (c >= OPT_LOOP && c <= OPT_FORCE)
+		else if (c >= OPT_LOOP && c <= OPT_PROVIDER)
 			ret = parse_device(o, c, optarg);
 		else
 			ret = parse_disk(o, c, optarg);
+		if (!ret)
+			ret = pass_on(o, c, optarg);
 	}
 	if (!ret)
 		ret = check(o, argc, argv);

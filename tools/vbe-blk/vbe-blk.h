@@ -8,7 +8,8 @@
  * (helper.c) for what io_uring cannot do. The main thread starts, stops and resets queues only
  * while their worker is idle. A child process (minder.c) keeps the privileges that are needed to
  * find the disk's name and to delete the device at the end. With --wait all of this is a child of
- * a process that waits for the device (wait.c).
+ * a process that waits for the device (wait.c). With --auto each device has a process of this
+ * program, started by one that does nothing else (auto.c).
  */
 #ifndef VBE_BLK_H
 #define VBE_BLK_H
@@ -42,6 +43,8 @@ enum direct_mode { DIRECT_AUTO, DIRECT_ON, DIRECT_OFF };
 
 /* ---- options.c ---- */
 
+#define AUTO_PASS_MAX		32u	/* options that --auto hands on */
+
 /**
  * struct options - the command line
  * @image: path of the image; NULL with @null
@@ -50,6 +53,10 @@ enum direct_mode { DIRECT_AUTO, DIRECT_ON, DIRECT_OFF };
  * @on: serve the existing device @name
  * @fd: serve this device fd; -1: none
  * @wait: wait for the device @on, and again when it has gone
+ * @all: serve every device that is configured with a path
+ * @provider: with @all: only those of this provider; NULL: of any
+ * @pass: with @all: options for each server
+ * @n_pass: their number
  * @null: serve zeroes, drop writes
  * @size: bytes, of @null
  * @queues: number of queues
@@ -77,6 +84,10 @@ struct options {
 	bool on;
 	int fd;
 	bool wait;
+	bool all;
+	const char *provider;
+	char *pass[AUTO_PASS_MAX];
+	uint32_t n_pass;
 	bool null;
 	uint64_t size;
 	uint32_t queues;
