@@ -60,7 +60,7 @@ tools() { # SUITE KERNEL TIMEOUT
 	local rc=0
 	rm -rf "$OUT/$1.vm/json"
 	vm "$1" "$2" "$3" -- /vm/tap.sh /ctl/ctl-test.sh /ctl/completion-test.sh \
-		/vm/tiny-backend.sh /vm/trace.sh /blk/vm-blk.sh || rc=1
+		/vm/tiny-backend.sh /vm/trace.sh /blk/vm-blk.sh /blk/vm-auto.sh || rc=1
 	selftests/ctl/schema-check "$OUT/$1.vm/json" || rc=1
 	return $rc
 }
@@ -119,30 +119,36 @@ suite_debug_reload() { vm debug-reload debug 900 -- /vm/tap.sh "sh /ksft/reload.
 
 # With Debian's own QEMU and libblkio at /stock, and a guest for it at /guest. Also run
 # by that QEMU: the emulation of SVM in Debian 12's is not reliable.
+#
+# Nor is Debian 13's (10.0): VMRUN with a virtual interrupt pending sets a bit of what
+# the timer's thread sets one in, without a lock, and now and then the timer's is lost.
+# The local APIC then has its interrupt pending for ever ("info lapic": IRR 236), and a
+# kernel that programs each next one waits for this one for ever. A periodic timer, as
+# with these options, comes again after 4 ms.
 kvm_vm() { # NAME TIMEOUT OPTIONS... -- COMMAND...
 	local name=$1 timeout=$2 stock guest
 	shift 2
 	stock=$($LAB/fetch stock) && guest=$($LAB/guest-image 6.12) || return 1
 	$LAB/vm-run --kernel 6.12 --vbe --stock-qemu --smp 1 --mem 1280 \
-		--timeout "$timeout" --out "$OUT/$name.vm" \
+		--append "nohz=off highres=off" --timeout "$timeout" --out "$OUT/$name.vm" \
 		--modules kvm-amd --mount "$stock:/stock" --mount "$guest:/guest" \
 		--bin build/vbe-blk/vbe-blk --bin build/vbe-ctl/vbe-ctl \
 		--bin build/vbe-vhost-user/vbe-vhost-user --bin cmp --bin dd \
 		--add selftests/vm:/vm --add selftests/kvm:/kvm "$@"
 }
-suite_kvm() { kvm_vm kvm 1500 -- /vm/tap.sh /kvm/pci.sh /kvm/microvm.sh; }
+suite_kvm() { kvm_vm kvm 2400 -- /vm/tap.sh /kvm/pci.sh /kvm/microvm.sh; }
 
 suite_libblkio() {
 	local stock
 	stock=$($LAB/fetch stock) || return 1
 	make --no-print-directory -C selftests/bench O="$TOP/build/bench" \
 		STOCK="${stock%/image}/root" "$TOP/build/bench/blkio-io" || return 1
-	kvm_vm libblkio 600 --add build/bench/blkio-io:/kvm/blkio-io -- /vm/tap.sh /kvm/libblkio.sh
+	kvm_vm libblkio 1200 --add build/bench/blkio-io:/kvm/blkio-io -- /vm/tap.sh /kvm/libblkio.sh
 }
 
 # The guides do what they say.
 suite_docs() {
-	kvm_vm docs 400 --bin build/examples/tiny-vmm --bin build/examples/tiny-backend \
+	kvm_vm docs 900 --bin build/examples/tiny-vmm --bin build/examples/tiny-backend \
 		--add selftests/docs:/docs --add Documentation/kvm-guide.md:/docs/kvm-guide.md \
 		--add Documentation/vmm-guide.md:/docs/vmm-guide.md -- \
 		/vm/tap.sh "/docs/transcript.sh /docs/vmm-guide.md /docs/kvm-guide.md"

@@ -408,6 +408,7 @@ static void *be_main(void *arg)
 			be->hup = true;
 		for (i = 0; i < be->n_queues; i++)
 			serve_queue(be, i);
+		be->rounds++;
 	}
 	return NULL;
 }
@@ -517,6 +518,29 @@ pid_t be_fork(struct be *be, const char *name)
 		return ret;
 	}
 	return pid < 0 ? -errno : pid;
+}
+
+struct round {
+	struct be *be;
+	uint32_t n;
+};
+
+static bool is_round(void *arg)
+{
+	struct round *r = arg;
+
+	return (int32_t)(r->be->rounds - r->n) >= 0;
+}
+
+/* A running one takes nothing from the queues any more when this returns. */
+bool be_stall(struct be *be)
+{
+	struct round r = { .be = be };
+
+	be->stall = true;
+	/* The round that goes on may not have seen it; the next one does. */
+	r.n = be->rounds + 2;
+	return wait_until(is_round, &r, COMES_MS);
 }
 
 struct awaited {

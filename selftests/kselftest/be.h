@@ -111,6 +111,7 @@ struct be_queue {
  * @last_seq: of the last event
  * @bad_seq: a sequence number did not grow by one
  * @served: chains completed
+ * @rounds: times that its thread has been through all it does
  * @hup: poll said POLLHUP
  * @broken: why it gave up, or NULL
  *
@@ -144,6 +145,7 @@ struct be {
 	volatile uint64_t last_seq;
 	volatile bool bad_seq;
 	volatile uint32_t served;
+	volatile uint32_t rounds;
 	volatile bool hup;
 	const char *volatile broken;
 
@@ -172,6 +174,7 @@ int be_leave(struct be *be, int ms);
 int be_up(struct be *be, const char *name);
 pid_t be_fork(struct be *be, const char *name);
 
+bool be_stall(struct be *be);
 bool be_wait_event(struct be *be, uint32_t type, uint32_t count, int ms);
 void *be_host(struct be *be, uint64_t fe_addr, uint64_t len);
 

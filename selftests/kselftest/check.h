@@ -12,6 +12,10 @@
 
 #include "util.h"
 
+/* The harness's own 30 seconds: the same test in an emulated machine, among others. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	300
+
 /* The call fails with @err, and ERROR_TEXT on @fd says so and says why. */
 #define EXPECT_WHY(fd, err, call) do {						\
 	char __why[VBE_ERROR_TEXT_MAX] = "";					\

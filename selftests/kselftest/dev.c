@@ -61,6 +61,10 @@ int dev_add(const struct dev_params *p)
 		nl_put_u32(&m, VBE_ATTR_RESET_TIMEOUT_MS, p->reset_ms);
 	if (p->has_loss)
 		nl_put_u32(&m, VBE_ATTR_LOSS_POLICY, p->loss);
+	if (p->path)
+		nl_put_str(&m, VBE_ATTR_PATH, p->path);
+	if (p->readonly)
+		nl_put(&m, VBE_ATTR_READONLY, NULL, 0);
 	return talk(&nl, &m, NULL, NULL);
 }
 
@@ -96,6 +100,11 @@ int dev_del(const char *name)
 int dev_set_loss(const char *name, uint32_t policy)
 {
 	return on_name(name, VBE_CMD_DEV_SET, VBE_ATTR_LOSS_POLICY, policy);
+}
+
+int dev_set_reset_ms(const char *name, uint32_t ms)
+{
+	return on_name(name, VBE_CMD_DEV_SET, VBE_ATTR_RESET_TIMEOUT_MS, ms);
 }
 
 int dev_resize(const char *name)

@@ -25,6 +25,8 @@ struct dev_params {
 	uint32_t reset_ms;
 	uint32_t loss;
 	bool has_loss;
+	const char *path;
+	bool readonly;
 };
 
 /**
@@ -53,6 +55,7 @@ int dev_add_named(const char *name);
 int dev_del(const char *name);
 int dev_fresh(const struct dev_params *p);
 int dev_set_loss(const char *name, uint32_t policy);
+int dev_set_reset_ms(const char *name, uint32_t ms);
 int dev_resize(const char *name);
 int dev_get(const char *name, struct dev_state *st);
 bool dev_wait_state(const char *name, uint32_t state, int ms);

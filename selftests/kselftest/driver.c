@@ -235,11 +235,7 @@ int drv_kick(struct drv *d, uint32_t q)
 
 int drv_irq(struct drv *d, uint32_t q, int ms)
 {
-	int ret = d->bus->irq_wait(d, q, ms);
-
-	if (ret > 0)
-		d->irqs++;
-	return ret;
+	return d->bus->irq_wait(d, q, ms);
 }
 
 int drv_wait(struct drv *d, uint32_t q, uint64_t *token, uint32_t *len, int ms)

@@ -158,7 +158,6 @@ struct drv_bus {
  * @notify_mul: pci: bytes per queue_notify_off
  * @msix_cap: pci: offset of the capability, 0: none
  * @msix_table: pci: address of the table
- * @irqs: interrupts seen
  */
 struct drv {
 	struct guest *g;
@@ -184,7 +183,6 @@ struct drv {
 	uint32_t notify_mul;
 	uint32_t msix_cap;
 	uint64_t msix_table;
-	uint32_t irqs;
 };
 
 extern const struct drv_bus drv_direct, drv_mmio, drv_pci;

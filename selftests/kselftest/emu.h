@@ -18,7 +18,7 @@
 
 #define EMU_MMIO	0x10000000ULL	/* where emu_up() puts region 0 */
 #define EMU_LEN		0x1000
-#define EMU_TIMEOUT_MS	3000		/* a short reset time-out of the device */
+#define EMU_TIMEOUT_MS	20000		/* the reset time-out of the device */
 #define EMU_LOG		512
 
 /* ---- raw ioctls: 0 or a negative errno ----------------------------------- */

@@ -46,7 +46,7 @@ int fn_new(struct fn *fn, const char *name)
 		ret = guest_mem_add(fn->g, FN_HIGH_MEM, FN_MEM_LEN, 0);
 	if (ret < 0)
 		return ret;
-	a.reset_timeout_ms = FN_RESET_MS;
+	a.reset_timeout_ms = LIMIT;
 	fn->dev = guest_dev_add_params(fn->g, &a);
 	return fn->dev < 0 ? fn->dev : 0;
 }

@@ -23,8 +23,8 @@
 #define FN_VECTORS	(FN_QUEUES + 1)
 #define FN_NUM		64
 #define FN_CONFIG_LEN	16
-#define FN_RESET_MS	1000
-#define LIMIT		10000		/* ms for what should come at once */
+#define FN_RESET_MS	3000		/* where nobody answers */
+#define LIMIT		COMES_MS	/* ms for what should come at once */
 #define QUIET		100		/* ms in which nothing should come */
 
 /* BAR */

@@ -19,6 +19,12 @@
 #define ARRAY_LEN(a)	(sizeof(a) / sizeof((a)[0]))
 #define NOBODY		65534
 
+/*
+ * Milliseconds: what must come, comes within this. So long that only what never comes is
+ * late: a machine that shares its processors with others may stand still for seconds.
+ */
+#define COMES_MS	20000
+
 int64_t now_ms(void);
 void sleep_ms(int ms);
 void die(const char *what) __attribute__((noreturn));

@@ -33,7 +33,7 @@
 #define NUM		64
 #define IO		4096
 #define RESET_MS	3000
-#define LIMIT		6000		/* ms for what should come soon */
+#define LIMIT		COMES_MS	/* for what should come soon */
 #define RING_RESET	(1ULL << 40)
 #define QUIET		300		/* ms in which nothing should come */
 

@@ -180,7 +180,7 @@ TEST_F(event, full_queue_keeps_room_for_the_end)
 	ASSERT_EQ(0, post(FLOOD));
 	ASSERT_EQ(0, dev_del(NAME));
 	EXPECT_EQ(POLLIN | POLLHUP, poll_now(self->fd));
-	ASSERT_EQ(0, wait_event(self->fd, VBE_EVENT_GONE, &ev, 1000));
+	ASSERT_EQ(0, wait_event(self->fd, VBE_EVENT_GONE, &ev, COMES_MS));
 }
 
 TEST_F(event, gone)
@@ -190,7 +190,7 @@ TEST_F(event, gone)
 
 	ASSERT_EQ(0, dev_del(NAME));
 	EXPECT_EQ(POLLIN | POLLHUP, poll_now(self->fd));
-	EXPECT_EQ(0, wait_event(self->fd, VBE_EVENT_GONE, &ev, 1000));
+	EXPECT_EQ(0, wait_event(self->fd, VBE_EVENT_GONE, &ev, COMES_MS));
 	while (!read_event(self->fd, &ev, 0))
 		EXPECT_EQ(VBE_EVENT_REVOKED, ev.type);
 	EXPECT_TRUE(poll_now(self->fd) & POLLHUP);
@@ -233,7 +233,7 @@ TEST_F(event, blocking_read_wakes)
 	EXPECT_FALSE(r.done)
 		TH_LOG("read() did not wait: %zd", r.n);
 	ASSERT_EQ(0, post(1));
-	ASSERT_TRUE(wait_until(reader_done, &r, 2000));
+	ASSERT_TRUE(wait_until(reader_done, &r, COMES_MS));
 	EXPECT_EQ(sizeof(r.ev), r.n);
 	EXPECT_EQ(VBE_EVENT_RESIZE, r.ev.type);
 	pthread_join(thread, NULL);
@@ -248,7 +248,7 @@ TEST_F(event, blocking_read_ends_with_the_device)
 	ASSERT_EQ(0, pthread_create(&thread, NULL, blocking_read, &r));
 	sleep_ms(50);
 	ASSERT_EQ(0, dev_del(NAME));
-	ASSERT_TRUE(wait_until(reader_done, &r, 2000));
+	ASSERT_TRUE(wait_until(reader_done, &r, COMES_MS));
 	EXPECT_EQ(sizeof(r.ev), r.n);
 	pthread_join(thread, NULL);
 }

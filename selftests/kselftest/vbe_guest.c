@@ -567,7 +567,7 @@ TEST_F(gfd, mem_is_windows)
 	EXPECT_EQ(4 * PAGE, w.len);
 	EXPECT_EQ(0, w.flags);
 	ASSERT_DONE(guest_mem_add(self->g, RAM + 8 * PAGE, PAGE, VBE_GUEST_MEM_F_READONLY));
-	EXPECT_EQ(0, wait_event(fd, VBE_EVENT_MEM, &ev, 2000));
+	EXPECT_EQ(0, wait_event(fd, VBE_EVENT_MEM, &ev, COMES_MS));
 	ASSERT_DONE(dev_info(fd, &info));
 	EXPECT_EQ(2, info.n_windows);
 	w.index = 1;
@@ -578,7 +578,7 @@ TEST_F(gfd, mem_is_windows)
 	EXPECT_EQ(0, strcmp((char *)info.provider, "user"));
 	EXPECT_EQ(0, strcmp((char *)info.transport, "direct"));
 	ASSERT_DONE(guest_mem_del(self->g, RAM, 4 * PAGE));
-	EXPECT_EQ(0, wait_event(fd, VBE_EVENT_MEM, &ev, 2000));
+	EXPECT_EQ(0, wait_event(fd, VBE_EVENT_MEM, &ev, COMES_MS));
 	ASSERT_DONE(dev_info(fd, &info));
 	EXPECT_EQ(1, info.n_windows);
 	close(fd);
@@ -862,7 +862,7 @@ TEST_F(gfd, direct_config)
 	EXPECT_EQ(0, memcmp(in, out + 4, 12));
 	EXPECT_EQ(gen, then)
 		TH_LOG("the generation counts changes by the device only");
-	EXPECT_TRUE(be_wait_event(self->be, VBE_EVENT_CONFIG, 1, 2000));
+	EXPECT_TRUE(be_wait_event(self->be, VBE_EVENT_CONFIG, 1, COMES_MS));
 }
 
 TEST_F(gfd, inflight_bad)
@@ -912,7 +912,7 @@ TEST_F(gfd, read)
 	/* An event that did not reach the reader stays. */
 	ASSERT_EQ(0, guest_dev_add(self->g, NAME, "direct", 0));
 	ASSERT_EQ(0, be_up(self->be, NAME));
-	EXPECT_EQ(1, poll(&p, 1, 2000));
+	EXPECT_EQ(1, poll(&p, 1, COMES_MS));
 	EXPECT_EQ(-1, read(self->g->fd, nowhere, sizeof(ev[0])));
 	EXPECT_EQ(EFAULT, errno);
 	EXPECT_EQ((ssize_t)sizeof(ev[0]), read(self->g->fd, ev, sizeof(ev)));
@@ -979,7 +979,7 @@ TEST_F(gfd, netlink_del)
 	ASSERT_EQ(1, guest_dev_add(g, NAME "2", "direct", 0));
 	guest_drop_events(g);
 	EXPECT_EQ(0, dev_del(NAME));
-	EXPECT_EQ(0, guest_wait_event(g, VBE_GUEST_EVENT_GONE, 0, &ev, 2000));
+	EXPECT_EQ(0, guest_wait_event(g, VBE_GUEST_EVENT_GONE, 0, &ev, COMES_MS));
 	/* The number stays the VMM's until it gives it back. */
 	EXPECT_WHY(g->fd, ENODEV, guest_dev_info(g, 0, &info));
 	EXPECT_WHY(g->fd, ENODEV, guest_eoi(g, 0));

@@ -31,7 +31,8 @@
 #define RAM_LEN	(4ULL << 20)
 #define PAGE	4096ULL
 #define REGS	0x10000000ULL
-#define LONG	5000
+#define LONG	COMES_MS
+#define SHORT_MS 3000	/* the reset time-out where nobody answers */
 
 FIXTURE(life)
 {
@@ -84,7 +85,7 @@ static void all_up(struct __test_metadata *_metadata, struct _test_data_life *se
 	struct vbe_guest_dev_add a = guest_dev_params(NAME, "direct", 0);
 
 	a.loss_policy = loss;
-	a.reset_timeout_ms = 1000;
+	a.reset_timeout_ms = LONG;
 	ASSERT_EQ(0, guest_dev_add_params(self->g, &a));
 	ASSERT_EQ(0, be_up(self->be, NAME));
 	drv_init(&self->d, self->g, 0, "direct", 0, drv_flags);
@@ -243,18 +244,24 @@ TEST_F(life, passed_on)
 
 TEST_F(life, forked)
 {
-	int status;
+	int status, pipes[2];
 	pid_t pid;
+	char c;
 
 	all_up(_metadata, self, VBE_LOSS_HOLD, 0);
+	ASSERT_EQ(0, pipe(pipes));
 	pid = fork();
 	if (!pid) {
-		/* Both copies drive the same guest. */
-		sleep_ms(300);
+		/* Both copies drive the same guest; this one until it is told to end. */
+		close(pipes[1]);
+		if (read(pipes[0], &c, 1) < 0)
+			_exit(2);
 		_exit(guest_kick(self->g, 0, 0) ? 1 : 0);
 	}
 	guest_close(self->g);
 	EXPECT_FALSE(be_wait_event(self->be, VBE_EVENT_GONE, 1, 100));
+	close(pipes[0]);
+	close(pipes[1]);
 	status = wait_child(pid, LONG);
 	EXPECT_EQ(0, status);
 	EXPECT_TRUE(be_wait_event(self->be, VBE_EVENT_GONE, 1, LONG));
@@ -285,6 +292,7 @@ TEST_F(life, die_while_resetting)
 
 	all_up(_metadata, self, VBE_LOSS_HOLD, 0);
 	self->be->mute_reset = true;
+	ASSERT_EQ(0, dev_set_reset_ms(NAME, SHORT_MS));
 	ASSERT_EQ(0, pthread_create(&t, NULL, resetter, &w));
 	sleep_ms(200);
 	EXPECT_FALSE(w.done);
@@ -303,6 +311,7 @@ TEST_F(life, close_while_resetting)
 
 	all_up(_metadata, self, VBE_LOSS_HOLD, 0);
 	self->be->mute_reset = true;
+	ASSERT_EQ(0, dev_set_reset_ms(NAME, SHORT_MS));
 	ASSERT_EQ(0, pthread_create(&t, NULL, resetter, &w));
 	sleep_ms(200);
 	guest_close(self->g);
@@ -434,9 +443,10 @@ TEST_F(life, reset_unanswered)
 
 	all_up(_metadata, self, VBE_LOSS_HOLD, 0);
 	self->be->mute_reset = true;
+	ASSERT_EQ(0, dev_set_reset_ms(NAME, SHORT_MS));
 	begin = now_ms();
 	EXPECT_EQ(0, drv_reset(&self->d));
-	EXPECT_LE(900, now_ms() - begin);
+	EXPECT_LE(SHORT_MS - 50, now_ms() - begin);
 	EXPECT_TRUE(be_wait_event(self->be, VBE_EVENT_REVOKED, 1, LONG));
 	be_stop(self->be);
 	check_scratch(_metadata, self->be);
@@ -671,6 +681,11 @@ TEST_F(life, config_fd)
 	EXPECT_EQ(after, info.config_generation);
 }
 
+static bool has_come_back(void *d)
+{
+	return drv_get(d, 0, NULL, NULL) == 1;
+}
+
 /* One guest's eventfd as another one's: they are wired together, and come apart again. */
 TEST_F(life, call_is_kick)
 {
@@ -684,8 +699,8 @@ TEST_F(life, call_is_kick)
 	/* The call kicks the queue: nothing new there, so no further call. */
 	ASSERT_EQ(0, drv_blk_add(&self->d, 0, &self->r, VIRTIO_BLK_T_IN, 0));
 	ASSERT_DONE(guest_kick(self->g, 0, 0));
-	sleep_ms(200);
-	EXPECT_EQ(1, drv_get(&self->d, 0, NULL, NULL));
+	EXPECT_TRUE(wait_until(has_come_back, &self->d, LONG));
+	sleep_ms(100);
 	ASSERT_DONE(guest_dev_del(self->g, 0));
 	close(ev);
 }

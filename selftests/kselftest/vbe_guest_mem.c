@@ -23,6 +23,7 @@
 #include "kselftest_harness.h"
 
 #include "check.h"
+#include "dev.h"
 #include "guest.h"
 
 #define NAME		"kst-gmem"
@@ -32,7 +33,8 @@
 #define LEN		(4U << 20)
 #define LEN_RO		(64U << 10)
 #define RW		(PROT_READ | PROT_WRITE)
-#define RESET_MS	400
+#define RESET_MS	400	/* where nobody answers */
+#define PINNED_MS	4000	/* a wait, and what is none, are far apart */
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25
@@ -343,13 +345,13 @@ G_TEST(query)
 	EXPECT_EQ(0, q.flags);
 	EXPECT_EQ(VBE_MEM_PINNED, q.mem_class);
 	ASSERT_DONE(guest_mem_add(self->g, AT_RO, LEN_RO, VBE_GUEST_MEM_F_READONLY));
-	EXPECT_DONE(wait_event(self->fd, VBE_EVENT_MEM, &ev, 2000));
+	EXPECT_DONE(wait_event(self->fd, VBE_EVENT_MEM, &ev, COMES_MS));
 	q.index = 1;
 	ASSERT_DONE(xioctl(self->fd, VBE_IOC_MEM_QUERY, &q));
 	EXPECT_EQ(AT_RO, q.fe_addr);
 	EXPECT_EQ(VBE_WINDOW_F_READONLY, q.flags);
 	ASSERT_DONE(guest_mem_del(self->g, AT_RO, LEN_RO));
-	EXPECT_DONE(wait_event(self->fd, VBE_EVENT_MEM, &ev, 2000));
+	EXPECT_DONE(wait_event(self->fd, VBE_EVENT_MEM, &ev, COMES_MS));
 	EXPECT_EQ(-ENOENT, xioctl(self->fd, VBE_IOC_MEM_QUERY, &q));
 }
 
@@ -441,7 +443,7 @@ static int touch_in_child(volatile uint8_t *p)
 		signal(SIGSEGV, SIG_DFL);
 		_exit(p[0] ? 1 : 2);
 	}
-	return wait_child(pid, 5000);
+	return wait_child(pid, COMES_MS);
 }
 
 G_TEST(not_in_children)
@@ -774,11 +776,11 @@ G_TEST(del_while_written)
 		ASSERT_DONE(xioctl(self->g->fd, VBE_IOC_GUEST_MEM_DEL, &d));
 		EXPECT_TRUE(untouched(&h, self->host, LEN))
 			TH_LOG("round %d: written after MEM_DEL had returned", i);
-		EXPECT_DONE(wait_event(self->fd, VBE_EVENT_MEM, &ev, 2000));
+		EXPECT_DONE(wait_event(self->fd, VBE_EVENT_MEM, &ev, COMES_MS));
 		EXPECT_EQ(MAP_FAILED, map(self->fd, AT, LEN, RW));
 		EXPECT_EQ(-EFAULT, copy1(self->fd, AT, &i, 4, 0));
 		ASSERT_DONE(guest_mem_add_fd(self->g->fd, self->memfd, 0, AT, LEN, 0));
-		EXPECT_DONE(wait_event(self->fd, VBE_EVENT_MEM, &ev, 2000));
+		EXPECT_DONE(wait_event(self->fd, VBE_EVENT_MEM, &ev, COMES_MS));
 		EXPECT_FALSE(untouched(&h, self->host, LEN))
 			TH_LOG("round %d: not there again after MEM_ADD", i);
 	}
@@ -829,7 +831,7 @@ G_TEST(guest_dies_while_written)
 	EXPECT_TRUE(untouched(&h, self->host, LEN))
 		TH_LOG("written after the guest had died");
 	hammer_stop(&h);
-	EXPECT_DONE(wait_event(self->fd, VBE_EVENT_GONE, &ev, 2000));
+	EXPECT_DONE(wait_event(self->fd, VBE_EVENT_GONE, &ev, COMES_MS));
 	/* The kernel writes no scratch memory that the backend has not touched. */
 	ASSERT_EQ(0, pipe(pipes));
 	ASSERT_EQ(1, write(pipes[1], &c, 1));
@@ -872,14 +874,18 @@ G_TEST(bounded_reset)
 	EXPECT_TRUE(untouched(&h, self->host, LEN))
 		TH_LOG("written after a bounded reset");
 	hammer_stop(&h);
-	EXPECT_DONE(wait_event(self->fd, VBE_EVENT_REVOKED, &ev, 2000));
+	EXPECT_DONE(wait_event(self->fd, VBE_EVENT_REVOKED, &ev, COMES_MS));
 	EXPECT_EQ(MAP_FAILED, map(self->fd, AT, LEN, RW));
 	munmap(p, LEN);
 }
 
 /* ---- all at once ----------------------------------------------------------------------- */
 
-/* A backend that maps, cuts, moves and writes, until it is killed. */
+/*
+ * A backend that maps, cuts, moves and writes, until it is killed. A piece is cut out by
+ * putting nothing in its place: in a hole the other thread's next mapping could come to
+ * lie, which the munmap() here would take away under it.
+ */
 static void *storm_main(void *arg)
 {
 	unsigned int seed = (uintptr_t)&seed >> 4;
@@ -896,7 +902,8 @@ static void *storm_main(void *arg)
 			p[rand_r(&seed) % n]++;
 		to = mremap(p, n / 2 / 4096 * 4096, n / 2 / 4096 * 4096,
 			    MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
-		munmap(p + n / 4096 / 3 * 4096, 4096);
+		mmap(p + n / 4096 / 3 * 4096, 4096, PROT_NONE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 		madvise(p, n, MADV_DONTNEED);
 		for (i = 0; i < 64; i++)
 			copy1(fd, AT + rand_r(&seed) % LEN, &seed, 4, VBE_COPY_F_TO_FE);
@@ -1075,12 +1082,13 @@ G_TEST(pinned_by_others)
 	ASSERT_EQ(0, ring_fix(ring, self->host, LEN));
 	munmap(p, 64 * 4096);
 	close(self->fd);
+	ASSERT_EQ(0, dev_set_reset_ms(NAME, PINNED_MS));
 	EXPECT_EQ(-EBUSY, dev_open_flags(NAME, VBE_OPEN_F_NOWAIT));
 	start = now_ms();
 	self->fd = dev_open(NAME);
 	first = now_ms() - start;
 	ASSERT_DONE(self->fd);
-	EXPECT_LE(RESET_MS - 50, first);
+	EXPECT_LE(PINNED_MS - 50, first);
 	/* The same pages again; they were pinned before it came. */
 	p = map(self->fd, AT, 64 * 4096, RW);
 	ASSERT_NE(MAP_FAILED, p);
@@ -1092,7 +1100,7 @@ G_TEST(pinned_by_others)
 	self->fd = dev_open(NAME);
 	second = now_ms() - start;
 	ASSERT_DONE(self->fd);
-	EXPECT_GT(RESET_MS / 2, second)
+	EXPECT_GT(PINNED_MS / 2, second)
 		TH_LOG("waited %d ms for pages that the VMM has pinned for good", (int)second);
 	close(ring);
 }
@@ -1179,7 +1187,7 @@ G_TEST(huge)
 	munmap(own, 2 * HUGE);
 	munmap(own_m, HUGE);
 	close(m);
-	EXPECT_TRUE(wait_until(huge_is_free, &all, 2000))
+	EXPECT_TRUE(wait_until(huge_is_free, &all, COMES_MS))
 		TH_LOG("huge pages have leaked");
 	munmap(p, 2 * HUGE - 4096);
 }

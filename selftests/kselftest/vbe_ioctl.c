@@ -38,6 +38,7 @@ _Static_assert(sizeof(struct vbe_mem_query) == 32, "vbe_mem_query");
 _Static_assert(sizeof(struct vbe_copy_entry) == 24, "vbe_copy_entry");
 _Static_assert(sizeof(struct vbe_mem_copy) == 24, "vbe_mem_copy");
 _Static_assert(sizeof(struct vbe_mem_fd) == 16, "vbe_mem_fd");
+_Static_assert(sizeof(struct vbe_dev_param) == 48, "vbe_dev_param");
 
 static int open_struct(int ctl, const char *name, size_t len, uint32_t flags,
 		       uint32_t reserved)
@@ -250,6 +251,8 @@ static void check_device_sizes(struct __test_metadata *_metadata, int fd)
 	size_arg(&c, "QUEUE_KICK_FD", VBE_IOC_QUEUE_KICK_FD, sizeof(struct vbe_queue_kick_fd),
 		 -ENOENT);
 	check_sizes(_metadata, fd, &c);
+	size_arg(&c, "DEV_PARAM", VBE_IOC_DEV_PARAM, sizeof(struct vbe_dev_param), -ENOENT);
+	check_sizes(_metadata, fd, &c);
 	size_arg(&c, "MEM_QUERY", VBE_IOC_MEM_QUERY, sizeof(struct vbe_mem_query), 0);
 	check_sizes(_metadata, fd, &c);
 	size_arg(&c, "MEM_COPY", VBE_IOC_MEM_COPY, sizeof(struct vbe_mem_copy), 0);
@@ -340,7 +343,7 @@ TEST_F(ioctl, control_fd_does_nothing_else)
 TEST_F(ioctl, unknown_ioctls)
 {
 	unsigned long strange[] = {
-		_IO(VBE_IOC_MAGIC, 0x7f), _IO(VBE_IOC_MAGIC, 0x1e), _IO('x', 1), 0,
+		_IO(VBE_IOC_MAGIC, 0x7f), _IO(VBE_IOC_MAGIC, 0x1f), _IO('x', 1), 0,
 		_IOWR(VBE_IOC_MAGIC, 0x10, int), ~0U,
 	};
 	unsigned int i;
@@ -351,7 +354,7 @@ TEST_F(ioctl, unknown_ioctls)
 		EXPECT_EQ(-ENOTTY, xioctl(self->fd, strange[i], NULL))
 			TH_LOG("ioctl 0x%lx on a device fd", strange[i]);
 	}
-	for (i = 0x10; i <= 0x1d; i++)
+	for (i = 0x10; i <= 0x1e; i++)
 		EXPECT_EQ(-ENOTTY, xioctl(self->ctl, _IO(VBE_IOC_MAGIC, i), NULL))
 			TH_LOG("device ioctl 0x%x on " VBE_NODE, i);
 	for (i = 0x20; i <= 0x22; i++)
@@ -568,11 +571,11 @@ TEST_F(ioctl, online_offline_states)
 	EXPECT_WHY(self->fd, EINVAL, dev_simple(self->fd, VBE_IOC_DEV_ONLINE));
 	EXPECT_WHY(self->fd, EINVAL, setup(self->fd, self->g));
 	ASSERT_DONE(dev_simple(self->fd, VBE_IOC_DEV_OFFLINE));
-	ASSERT_EQ(0, wait_event(self->fd, VBE_EVENT_OFFLINE, &ev, 5000));
+	ASSERT_EQ(0, wait_event(self->fd, VBE_EVENT_OFFLINE, &ev, COMES_MS));
 	/* READY again: it can be shown once more. */
 	ASSERT_DONE(dev_simple(self->fd, VBE_IOC_DEV_ONLINE));
 	ASSERT_DONE(dev_simple(self->fd, VBE_IOC_DEV_OFFLINE));
-	ASSERT_EQ(0, wait_event(self->fd, VBE_EVENT_OFFLINE, &ev, 5000));
+	ASSERT_EQ(0, wait_event(self->fd, VBE_EVENT_OFFLINE, &ev, COMES_MS));
 }
 
 TEST_F(ioctl, lost_device_keeps_its_shape)
@@ -585,7 +588,7 @@ TEST_F(ioctl, lost_device_keeps_its_shape)
 	ASSERT_DONE(setup(self->fd, g));
 	ASSERT_DONE(dev_simple(self->fd, VBE_IOC_DEV_ONLINE));
 	close(self->fd);
-	EXPECT_TRUE(dev_wait_state(NAME, VBE_DEV_LOST, 1000));
+	EXPECT_TRUE(dev_wait_state(NAME, VBE_DEV_LOST, COMES_MS));
 	self->fd = dev_open(NAME);
 	ASSERT_LE(0, self->fd);
 	ASSERT_DONE(dev_info(self->fd, &i));
@@ -626,6 +629,62 @@ TEST_F(ioctl, administrator_fixes_the_type)
 }
 
 /* ---- config space ---------------------------------------------------------------- */
+
+static int dev_param(int fd, const char *key, void *value, uint32_t len, uint32_t *got)
+{
+	struct vbe_dev_param p = { .size = sizeof(p), .len = len, .value = (uintptr_t)value };
+	int ret;
+
+	memcpy(p.key, key, strlen(key));
+	ret = xioctl(fd, VBE_IOC_DEV_PARAM, &p);
+	if (got)
+		*got = p.len;
+	return ret;
+}
+
+TEST_F(ioctl, parameters_not_given)
+{
+	char buf[VBE_PARAM_MAX];
+
+	EXPECT_WHY(self->fd, ENOENT, dev_param(self->fd, "path", buf, sizeof(buf), NULL));
+	EXPECT_WHY(self->fd, ENOENT, dev_param(self->fd, "mode", buf, sizeof(buf), NULL));
+	EXPECT_WHY(self->fd, ENOENT, dev_param(self->fd, "vdev", buf, sizeof(buf), NULL));
+}
+
+TEST_F(ioctl, parameters)
+{
+	static const char path[] = "/srv/a disk, of a guest.img";
+	struct dev_params p = dev_defaults("kst-param");
+	char buf[VBE_PARAM_MAX], key[VBE_LABEL_MAX + 1];
+	uint32_t len;
+	int fd;
+
+	p.path = path;
+	p.readonly = true;
+	ASSERT_EQ(0, dev_fresh(&p)) TH_LOG("%s", dev_text);
+	fd = dev_open("kst-param");
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(0, dev_param(fd, "path", buf, sizeof(buf), &len));
+	EXPECT_STREQ(path, buf);
+	EXPECT_EQ(sizeof(path), len);
+	memset(buf, 'x', sizeof(buf));
+	EXPECT_EQ(0, dev_param(fd, "path", buf, sizeof(path), &len));
+	EXPECT_EQ('x', buf[sizeof(path)]);
+	EXPECT_WHY(fd, ERANGE, dev_param(fd, "path", buf, sizeof(path) - 1, NULL));
+	EXPECT_WHY(fd, ERANGE, dev_param(fd, "path", buf, 0, NULL));
+	EXPECT_WHY(fd, EFAULT, dev_param(fd, "path", NULL, sizeof(buf), NULL));
+	EXPECT_EQ(0, dev_param(fd, "mode", buf, sizeof(buf), &len));
+	EXPECT_STREQ("r", buf);
+	EXPECT_WHY(fd, ENOENT, dev_param(fd, "vdev", buf, sizeof(buf), NULL));
+	EXPECT_WHY(fd, ENOENT, dev_param(fd, "", buf, sizeof(buf), NULL));
+	EXPECT_WHY(fd, ENOENT, dev_param(fd, "pat", buf, sizeof(buf), NULL));
+	memset(key, 'k', sizeof(key) - 1);
+	key[sizeof(key) - 1] = '\0';
+	EXPECT_WHY(fd, EINVAL, dev_param(fd, key, buf, sizeof(buf), NULL));
+	ASSERT_EQ(0, dev_del("kst-param"));
+	EXPECT_WHY(fd, ENODEV, dev_param(fd, "path", buf, sizeof(buf), NULL));
+	close(fd);
+}
 
 TEST_F(ioctl, config)
 {
@@ -824,7 +883,7 @@ TEST_F(ioctl, everything_is_enodev_when_gone)
 	for (nr = 0x10; nr <= 0x1c; nr++)
 		EXPECT_WHY(self->fd, ENODEV,
 			   good_call(self->fd, _IO(VBE_IOC_MAGIC, nr), self->g));
-	EXPECT_EQ(0, wait_event(self->fd, VBE_EVENT_GONE, &ev, 1000));
+	EXPECT_EQ(0, wait_event(self->fd, VBE_EVENT_GONE, &ev, COMES_MS));
 	EXPECT_WHY(self->ctl, ENOENT, open_struct(self->ctl, NAME, sizeof(NAME), 0, 0));
 	ASSERT_EQ(0, dev_add_named(NAME))
 		TH_LOG("the name cannot be used again: %s", dev_text);

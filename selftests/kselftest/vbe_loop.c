@@ -23,6 +23,7 @@
 #define NAME	"kst-loop"
 #define DISK	(4U << 20)
 #define LIMIT	20000		/* ms for what needs no waiting by design */
+#define RESET_MS 3000		/* the reset time-out: for who answers, not to be late */
 #define FEATURES_OK	8
 
 FIXTURE(loop)
@@ -47,7 +48,7 @@ FIXTURE_SETUP(loop)
 	struct dev_params p = dev_defaults(NAME);
 
 	p.window = variant->window;
-	p.reset_ms = 500;
+	p.reset_ms = RESET_MS;
 	ASSERT_EQ(0, dev_fresh(&p))
 		TH_LOG("cannot make a loop device: %s", dev_text);
 }
@@ -125,7 +126,7 @@ TEST_F_TIMEOUT(loop, rng, 90)
 	EXPECT_LT(0, self->be->served);
 	EXPECT_HEALTHY();
 	ASSERT_DONE(be_leave(self->be, LIMIT));
-	EXPECT_TRUE(fe_wait_gone(self->virtio, 1000));
+	EXPECT_TRUE(fe_wait_gone(self->virtio, COMES_MS));
 }
 
 /* ---- a disk ---------------------------------------------------------------------- */
@@ -177,7 +178,7 @@ TEST_F_TIMEOUT(loop, disk_deep_queue, 240)
 
 	UP_DISK();
 	for (round = 0; round < 3; round++) {
-		self->be->stall = true;
+		ASSERT_TRUE(be_stall(self->be));
 		for (i = 0; i < 8; i++)
 			pid[i] = io_write(self->node, (uint64_t)i * (DISK / 8), DISK / 8,
 					  0x80 + 8 * round + i);
@@ -222,7 +223,7 @@ TEST_F_TIMEOUT(loop, disk_resize, 120)
 	EXPECT_TRUE(wait_until(has_sectors, &s, LIMIT));
 	/* The administrator's wish arrives. */
 	ASSERT_EQ(0, dev_resize(NAME));
-	EXPECT_TRUE(be_wait_event(self->be, VBE_EVENT_RESIZE, 1, 2000));
+	EXPECT_TRUE(be_wait_event(self->be, VBE_EVENT_RESIZE, 1, COMES_MS));
 	EXPECT_HEALTHY();
 }
 
@@ -304,7 +305,8 @@ TEST_F_TIMEOUT(loop, features_unanswered, 60)
 	self->be->mute_features = true;
 	start = now_ms();
 	ASSERT_DONE(be_up(self->be, NAME));
-	EXPECT_GT(300, now_ms() - start)
+	/* It would wait for the reset time-out. */
+	EXPECT_GT(RESET_MS / 2, now_ms() - start)
 		TH_LOG("ONLINE waits for the driver");
 	EXPECT_TRUE(be_wait_event(self->be, VBE_EVENT_FEATURES, 1, LIMIT));
 	EXPECT_TRUE(wait_until(has_failed, NULL, LIMIT));
@@ -360,7 +362,7 @@ TEST_F_TIMEOUT(loop, net, 90)
 	EXPECT_TRUE(exists(path));
 	EXPECT_HEALTHY();
 	ASSERT_DONE(be_leave(self->be, LIMIT));
-	EXPECT_TRUE(fe_wait_gone(self->virtio, 1000));
+	EXPECT_TRUE(fe_wait_gone(self->virtio, COMES_MS));
 }
 
 TEST_F_TIMEOUT(loop, console, 90)
@@ -368,7 +370,7 @@ TEST_F_TIMEOUT(loop, console, 90)
 	UP(BE_CONSOLE, "virtio_console");
 	EXPECT_HEALTHY();
 	ASSERT_DONE(be_leave(self->be, LIMIT));
-	EXPECT_TRUE(fe_wait_gone(self->virtio, 1000));
+	EXPECT_TRUE(fe_wait_gone(self->virtio, COMES_MS));
 }
 
 static bool has_type(void *arg)
@@ -404,7 +406,7 @@ TEST_F_TIMEOUT(loop, offline_serves_to_the_end, 120)
 	pid_t pid;
 
 	UP_DISK();
-	self->be->stall = true;
+	ASSERT_TRUE(be_stall(self->be));
 	pid = io_write(self->node, 0, 65536, 0x66);
 	EXPECT_EQ(IO_PENDING, io_result(pid, 200));
 	ASSERT_DONE(dev_simple(self->be->fd, VBE_IOC_DEV_OFFLINE));
@@ -412,12 +414,12 @@ TEST_F_TIMEOUT(loop, offline_serves_to_the_end, 120)
 	EXPECT_EQ(IO_GOOD, io_now(pid));
 	EXPECT_TRUE(disk_has(self->be, 0, 65536, 0x66));
 	ASSERT_TRUE(be_wait_event(self->be, VBE_EVENT_OFFLINE, 1, LIMIT));
-	EXPECT_TRUE(fe_wait_gone(self->virtio, 1000));
+	EXPECT_TRUE(fe_wait_gone(self->virtio, COMES_MS));
 	ASSERT_EQ(0, dev_get(NAME, &st));
 	EXPECT_EQ(VBE_DEV_READY, st.state);
 	EXPECT_EQ(0, st.losses);
 	be_free(self->be);
-	EXPECT_TRUE(dev_wait_state(NAME, VBE_DEV_EMPTY, 1000));
+	EXPECT_TRUE(dev_wait_state(NAME, VBE_DEV_EMPTY, COMES_MS));
 	ASSERT_EQ(0, dev_get(NAME, &st));
 	EXPECT_EQ(0, st.losses);
 	self->be = NULL;

@@ -23,9 +23,9 @@
 
 #define NAME		"kst-loss"
 #define DISK		(4U << 20)
-#define RESET_MS	400
+#define RESET_MS	1500	/* the time-out: for who answers, not to be late */
 #define LIMIT		20000	/* ms for what needs no waiting by design */
-#define DEL_MS		8000	/* twice the reset time-out, and the emulated machine's due */
+#define DEL_MS		20000	/* twice the reset time-out, and the emulated machine's due */
 #define NEEDS_RESET	0x40
 
 FIXTURE(loss)
@@ -80,7 +80,7 @@ FIXTURE_TEARDOWN(loss)
 	for (i = 0; i < ARRAY_LEN(self->io); i++) {
 		if (self->io[i] <= 0)
 			continue;
-		EXPECT_NE(IO_PENDING, io_result(self->io[i], 5000))
+		EXPECT_NE(IO_PENDING, io_result(self->io[i], COMES_MS))
 			TH_LOG("I/O is stuck though its device is deleted%s",
 			       is_stuck(self->io[i]) ? " (state D)" : "");
 	}
@@ -123,9 +123,8 @@ static void stall_writers(struct __test_metadata *_metadata, struct be *be, cons
 {
 	int i;
 
-	be->stall = true;
-	/* let what is being served end, so that all of these do wait */
-	sleep_ms(100);
+	/* Let what is being served end, so that all of these do wait. */
+	ASSERT_TRUE(be_stall(be));
 	for (i = 0; i < 4; i++)
 		io[i] = io_write(node, i * 65536, 65536, byte + i);
 	EXPECT_EQ(IO_PENDING, io_result(io[0], 300))
@@ -170,7 +169,7 @@ static int timed_del(const char *name, int *ms)
 		TH_LOG("dev del: %s", dev_text);				\
 	EXPECT_GE(DEL_MS, __ms)							\
 		TH_LOG("deletion took %d ms", __ms);				\
-	EXPECT_TRUE(fe_wait_gone(self->virtio, 1000));				\
+	EXPECT_TRUE(fe_wait_gone(self->virtio, COMES_MS));				\
 } while (0)
 
 /* ---- policy hold ------------------------------------------------------------------- */
@@ -186,7 +185,7 @@ TEST_F_TIMEOUT(loss, hold, 180)
 	for (round = 0; round < 4; round++) {
 		STALL_WRITERS(0x10 * round + 1);
 		kill_backend(pid);
-		ASSERT_TRUE(dev_wait_state(NAME, VBE_DEV_LOST, 2000));
+		ASSERT_TRUE(dev_wait_state(NAME, VBE_DEV_LOST, COMES_MS));
 		EXPECT_EQ(IO_PENDING, io_result(self->io[0], 300))
 			TH_LOG("with policy hold, I/O waits");
 		self->be->stall = false;
@@ -203,7 +202,7 @@ TEST_F_TIMEOUT(loss, hold, 180)
 	EXPECT_EQ(0, st.status & NEEDS_RESET);
 	EXPECT_EQ(0, st.bounded_resets);
 	kill_backend(pid);
-	ASSERT_TRUE(dev_wait_state(NAME, VBE_DEV_LOST, 2000));
+	ASSERT_TRUE(dev_wait_state(NAME, VBE_DEV_LOST, COMES_MS));
 	/* What the next one is told. */
 	ASSERT_DONE(be_attach(self->be, NAME));
 	ASSERT_DONE(dev_info(self->be->fd, &i));
@@ -219,7 +218,7 @@ TEST_F_TIMEOUT(loss, hold_keeps_what_was_negotiated, 90)
 	pid_t pid = UP_FORKED();
 
 	kill_backend(pid);
-	ASSERT_TRUE(dev_wait_state(NAME, VBE_DEV_LOST, 2000));
+	ASSERT_TRUE(dev_wait_state(NAME, VBE_DEV_LOST, COMES_MS));
 	ASSERT_DONE(be_attach(self->be, NAME));
 	self->be->features = 1ULL << VIRTIO_F_VERSION_1;
 	EXPECT_WHY(self->be->fd, EINVAL, be_setup(self->be));
@@ -250,7 +249,7 @@ TEST_F_TIMEOUT(loss, hold_with_new_config, 90)
 	pid_t pid = UP_FORKED();
 
 	kill_backend(pid);
-	ASSERT_TRUE(dev_wait_state(NAME, VBE_DEV_LOST, 2000));
+	ASSERT_TRUE(dev_wait_state(NAME, VBE_DEV_LOST, COMES_MS));
 	memcpy(self->be->config, &s.n, 8);
 	ASSERT_DONE(be_up(self->be, NAME));
 	EXPECT_TRUE(wait_until(has_sectors, &s, LIMIT));
@@ -263,9 +262,9 @@ TEST_F_TIMEOUT(loss, hold_and_unbind, 90)
 	struct dev_state st;
 
 	kill_backend(pid);
-	ASSERT_TRUE(dev_wait_state(NAME, VBE_DEV_LOST, 2000));
+	ASSERT_TRUE(dev_wait_state(NAME, VBE_DEV_LOST, COMES_MS));
 	writer = text_writer("/sys/bus/virtio/drivers/virtio_blk/unbind", self->virtio);
-	EXPECT_EQ(IO_GOOD, io_result(writer, RESET_MS + 5000));
+	EXPECT_EQ(IO_GOOD, io_result(writer, COMES_MS));
 	ASSERT_EQ(0, dev_get(NAME, &st));
 	EXPECT_EQ(VBE_DEV_LOST, st.state);
 	EXPECT_EQ(0, st.status & 4);
@@ -288,7 +287,7 @@ TEST_F_TIMEOUT(loss, needs_reset, 90)
 	ASSERT_EQ(0, dev_set_loss(NAME, VBE_LOSS_RESET));
 	pid = UP_FORKED();
 	kill_backend(pid);
-	EXPECT_TRUE(fe_wait_status(NAME, NEEDS_RESET, 2000));
+	EXPECT_TRUE(fe_wait_status(NAME, NEEDS_RESET, COMES_MS));
 	ASSERT_EQ(0, dev_get(NAME, &st));
 	EXPECT_EQ(VBE_DEV_LOST, st.state);
 	EXPECT_EQ(1, st.losses);
@@ -394,12 +393,12 @@ TEST_F_TIMEOUT(loss, reset_never_answered, 120)
 	self->be->mute_reset = true;
 	start = now_ms();
 	writer = text_writer("/sys/bus/virtio/drivers/virtio_blk/unbind", self->virtio);
-	EXPECT_EQ(IO_GOOD, io_result(writer, 10 * RESET_MS + 5000))
+	EXPECT_EQ(IO_GOOD, io_result(writer, COMES_MS))
 		TH_LOG("the reset still waits");
 	EXPECT_LE(RESET_MS - 50, now_ms() - start)
 		TH_LOG("the backend was given %d ms only", (int)(now_ms() - start));
 	/* The backend is told, and keeps scratch memory. */
-	EXPECT_TRUE(be_wait_event(self->be, VBE_EVENT_REVOKED, 1, 2000));
+	EXPECT_TRUE(be_wait_event(self->be, VBE_EVENT_REVOKED, 1, COMES_MS));
 	be_stop(self->be);
 	p.fd = self->be->fd;
 	poll(&p, 1, 0);
@@ -434,14 +433,14 @@ TEST_F_TIMEOUT(loss, reset_and_death, 90)
 	struct dev_state st;
 	pid_t pid, writer;
 
-	p.reset_ms = 15000;
+	p.reset_ms = 2 * COMES_MS;
 	ASSERT_EQ(0, dev_fresh(&p));
 	pid = UP_FORKED();
 	self->be->mute_reset = true;
 	writer = text_writer("/sys/bus/virtio/drivers/virtio_blk/unbind", self->virtio);
 	EXPECT_TRUE(be_wait_event(self->be, VBE_EVENT_RESET, 1, LIMIT));
 	kill_backend(pid);
-	EXPECT_EQ(IO_GOOD, io_result(writer, 8000))
+	EXPECT_EQ(IO_GOOD, io_result(writer, COMES_MS))
 		TH_LOG("the reset waits for a backend that is dead");
 	ASSERT_EQ(0, dev_get(NAME, &st));
 	EXPECT_EQ(0, st.bounded_resets);
@@ -454,7 +453,7 @@ TEST_F_TIMEOUT(loss, delete_with_live_backend, 90)
 	UP_HERE();
 	EXPECT_EQ(IO_GOOD, io_now(io_write(self->node, 0, 65536, 1)));
 	EXPECT_DELETED();
-	EXPECT_TRUE(be_wait_event(self->be, VBE_EVENT_GONE, 1, 2000));
+	EXPECT_TRUE(be_wait_event(self->be, VBE_EVENT_GONE, 1, COMES_MS));
 	be_stop(self->be);
 	EXPECT_TRUE(self->be->hup);
 	EXPECT_TRUE(all_zero(self->be));
@@ -471,7 +470,7 @@ static bool told(void *arg)
 
 static bool was_told(struct be *be)
 {
-	return wait_until(told, be, 5000);
+	return wait_until(told, be, COMES_MS);
 }
 
 TEST_F_TIMEOUT(loss, delete_with_stalled_backend, 90)
@@ -526,7 +525,7 @@ TEST_F_TIMEOUT(loss, delete_after_vandalism, 120)
 	be_drop(self->be);
 	EXPECT_DELETED();
 	for (pid = 0; pid < 4; pid++) {
-		EXPECT_NE(IO_PENDING, io_result(self->io[pid], 5000))
+		EXPECT_NE(IO_PENDING, io_result(self->io[pid], COMES_MS))
 			TH_LOG("writer %d is stuck", pid);
 		self->io[pid] = 0;
 	}

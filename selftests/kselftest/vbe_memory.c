@@ -192,7 +192,7 @@ static int touch_in_child(volatile uint8_t *p)
 		signal(SIGSEGV, SIG_DFL);
 		_exit(p[0] == 0x5e ? 1 : 2);
 	}
-	return wait_child(pid, 5000);
+	return wait_child(pid, COMES_MS);
 }
 
 /* DONTCOPY: a child that was not meant to gets no FE memory. */
@@ -216,7 +216,7 @@ static int store_in_child(int fd, const struct vbe_mem_query *w)
 	uint8_t *p;
 
 	if (pid)
-		return wait_child(pid, 5000);
+		return wait_child(pid, COMES_MS);
 	signal(SIGBUS, SIG_DFL);
 	p = map(fd, w->fe_addr, w->len, RW, MAP_SHARED);
 	if (p == MAP_FAILED)
@@ -320,7 +320,7 @@ TEST_F(memory, inflight_survives_a_loss)
 
 	ASSERT_DONE(xioctl(self->fd, VBE_IOC_DEV_SETUP, &self->g->s));
 	ASSERT_DONE(dev_simple(self->fd, VBE_IOC_DEV_ONLINE));
-	ASSERT_TRUE(fe_wait_status(NAME, 1, 5000));
+	ASSERT_TRUE(fe_wait_status(NAME, 1, COMES_MS));
 	p = map_inflight(self->fd, INFLIGHT, RW);
 	ASSERT_NE(MAP_FAILED, p);
 	memset(p, 0x77, INFLIGHT);

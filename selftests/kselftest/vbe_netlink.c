@@ -155,6 +155,10 @@ static const struct bad bad_new[] = {
 	  .err = ERANGE },
 	{ "uid -1", NEW(S(NAME, X), LOOP, U32(UID, 0xffffffff)), .err = EINVAL },
 	{ "gid -1", NEW(S(NAME, X), LOOP, U32(GID, 0xffffffff)), .err = EINVAL },
+	{ "guest id of 8 bytes", NEW(S(NAME, X), LOOP, U64(GUEST_ID, 1)), .err = ERANGE },
+	{ "base of 4 bytes", NEW(S(NAME, X), LOOP, U32(BASE, 4096)), .err = ERANGE },
+	{ "empty path", NEW(S(NAME, X), LOOP, S(PATH, "")), .err = EINVAL, .word = "path" },
+	{ "vdev, of answers", NEW(S(NAME, X), LOOP, S(VDEV, "xvda")), .err = EINVAL },
 	{ "an attribute of another command", NEW(S(NAME, X), LOOP, FLAG(RESIZE)),
 	  .err = EINVAL },
 	{ "an attribute of answers", NEW(S(NAME, X), LOOP, U32(STATE, 2)), .err = EINVAL },
@@ -189,6 +193,24 @@ TEST_F(netlink, new_window_of_no_use)
 
 	check_refused(_metadata, &self->nl, &b[0]);
 	check_refused(_metadata, &self->nl, &b[1]);
+}
+
+/* The loop is in no guest. */
+TEST_F(netlink, new_in_a_guest)
+{
+	struct bad b[] = {
+		{ "guest id", NEW(S(NAME, X), LOOP, U32(GUEST_ID, 1)),
+		  .err = EINVAL, .word = "guest-id" },
+		{ "base", NEW(S(NAME, X), LOOP, U64(BASE, 4096)),
+		  .err = EINVAL, .word = "base" },
+		{ "irq", NEW(S(NAME, X), LOOP, U32(IRQ, 33)), .err = EINVAL, .word = "irq" },
+		{ "grants", NEW(S(NAME, X), LOOP, FLAG(GRANTS)),
+		  .err = EINVAL, .word = "grants" },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(b); i++)
+		check_refused(_metadata, &self->nl, &b[i]);
 }
 
 static const struct bad bad_others[] = {
@@ -770,7 +792,7 @@ static void expect_events(struct __test_metadata *_metadata, struct nl *nl,
 	int i;
 
 	for (i = 0; i < n; i++) {
-		ASSERT_EQ(0, nl_event(nl, on_event, &h, 2000))
+		ASSERT_EQ(0, nl_event(nl, on_event, &h, COMES_MS))
 			TH_LOG("event %d of %d did not come", i, n);
 		EXPECT_STREQ(name, h.name);
 		EXPECT_EQ(want[i], h.event)

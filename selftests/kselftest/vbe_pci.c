@@ -17,6 +17,7 @@
 #include "kselftest_harness.h"
 
 #include "check.h"
+#include "dev.h"
 #include "driver.h"
 #include "pcifn.h"
 
@@ -1020,6 +1021,7 @@ TEST_F(pci, reset_of_a_mute_backend)
 
 	up_and_drive(_metadata, fn);
 	fn->be->mute_reset = true;
+	ASSERT_EQ(0, dev_set_reset_ms(NAME, FN_RESET_MS));
 	start = now_ms();
 	put(fn, STATUS, 0);
 	EXPECT_LE(FN_RESET_MS - 50, now_ms() - start);
@@ -1090,6 +1092,7 @@ TEST_F(pci, queue_reset_under_way)
 
 	up_and_drive(_metadata, fn);
 	fn->be->mute_stop = true;
+	ASSERT_EQ(0, dev_set_reset_ms(NAME, FN_RESET_MS));
 	put(fn, QUEUE_SEL, 1);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, reset_queue, fn));
 	ASSERT_TRUE(be_wait_event(fn->be, VBE_EVENT_QUEUE_STOP, 1, LIMIT));

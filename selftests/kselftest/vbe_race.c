@@ -488,7 +488,7 @@ TEST_F_TIMEOUT(race, two_backends, TIMEOUT)
 		}
 		close(go[1]);
 		/* Only the loser comes back before "done". */
-		for (i = 0; i < 2000 && !busy; i++) {
+		for (i = 0; i < COMES_MS && !busy; i++) {
 			pid_t first = waitpid(-1, &status, WNOHANG);
 
 			if (first > 0) {
@@ -501,7 +501,7 @@ TEST_F_TIMEOUT(race, two_backends, TIMEOUT)
 		EXPECT_EQ(1, busy);
 		close(done[1]);
 		for (i = 0; i < 2; i++) {
-			got[i] = pid[i] ? wait_child(pid[i], 5000) : -1;
+			got[i] = pid[i] ? wait_child(pid[i], COMES_MS) : -1;
 			won += got[i] == 0;
 		}
 		ASSERT_EQ(1, won);
@@ -536,10 +536,10 @@ TEST_F_TIMEOUT(race, fork_keeps_the_attachment, 60)
 	next = dev_open(NAME);
 	EXPECT_EQ(-EBUSY, next)
 		TH_LOG("the parent's close has ended the child's attachment");
-	EXPECT_TRUE(dev_wait_state(NAME, VBE_DEV_READY, 100));
+	EXPECT_TRUE(dev_wait_state(NAME, VBE_DEV_READY, COMES_MS));
 	close(pipes[1]);
-	EXPECT_EQ(0, wait_child(pid, 5000));
-	EXPECT_TRUE(dev_wait_state(NAME, VBE_DEV_EMPTY, 2000));
+	EXPECT_EQ(0, wait_child(pid, COMES_MS));
+	EXPECT_TRUE(dev_wait_state(NAME, VBE_DEV_EMPTY, COMES_MS));
 	next = dev_open(NAME);
 	EXPECT_LE(0, next);
 	close(next);
@@ -584,8 +584,8 @@ TEST_F_TIMEOUT(race, passed_to_nobody, 90)
 	EXPECT_EQ(0x6e, self->be->disk[4096]);
 	EXPECT_EQ(-ETIMEDOUT, wait_child(pid, 0));
 	kill(pid, SIGKILL);
-	wait_child(pid, 5000);
-	EXPECT_TRUE(dev_wait_state(NAME, VBE_DEV_LOST, 2000));
+	wait_child(pid, COMES_MS);
+	EXPECT_TRUE(dev_wait_state(NAME, VBE_DEV_LOST, COMES_MS));
 	close(sv[0]);
 	close(sv[1]);
 }
@@ -605,7 +605,7 @@ static int open_as(uid_t uid, gid_t gid)
 		fd = dev_open(NAME);
 		_exit(fd < 0 ? -fd : 0);
 	}
-	return wait_child(pid, 5000);
+	return wait_child(pid, COMES_MS);
 }
 
 TEST_F_TIMEOUT(race, owner_and_stranger, 60)

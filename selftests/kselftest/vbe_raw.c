@@ -20,6 +20,7 @@
 #define NAME	"kst-raw"
 #define BDF	0x0108		/* bus 1, device 1 */
 #define SOON_MS	(EMU_TIMEOUT_MS / 2)
+#define SHORT_MS 1000		/* where nobody answers */
 #define VCPUS	80
 #define PATIENCE_MS	6000
 
@@ -152,17 +153,20 @@ TEST_F(raw, the_vmm_is_told_of_regions)
 	struct vbe_guest_event ev;
 	struct guest *g = self->g;
 
-	ASSERT_EQ(0, guest_wait_indexed(g, VBE_GUEST_EVENT_REGION, self->emu->dev, 0, &ev, 1000));
+	ASSERT_EQ(0, guest_wait_indexed(g, VBE_GUEST_EVENT_REGION, self->emu->dev, 0, &ev,
+					COMES_MS));
 	EXPECT_EQ(EMU_MMIO, ev.data[0]);
 	EXPECT_EQ(EMU_LEN, ev.data[1]);
 	EXPECT_EQ(VBE_SPACE_MMIO, ev.data[2]);
 	ASSERT_DONE(raw_region(self->emu->fd, 0, VBE_SPACE_PIO, 0x300, 8));
-	ASSERT_EQ(0, guest_wait_indexed(g, VBE_GUEST_EVENT_REGION, self->emu->dev, 0, &ev, 1000));
+	ASSERT_EQ(0, guest_wait_indexed(g, VBE_GUEST_EVENT_REGION, self->emu->dev, 0, &ev,
+					COMES_MS));
 	EXPECT_EQ(0x300, ev.data[0]);
 	EXPECT_EQ(8, ev.data[1]);
 	EXPECT_EQ(VBE_SPACE_PIO, ev.data[2]);
 	emu_kill(self->emu);
-	ASSERT_EQ(0, guest_wait_indexed(g, VBE_GUEST_EVENT_REGION, self->emu->dev, 0, &ev, 1000));
+	ASSERT_EQ(0, guest_wait_indexed(g, VBE_GUEST_EVENT_REGION, self->emu->dev, 0, &ev,
+					COMES_MS));
 	EXPECT_EQ(0, ev.data[1]);
 }
 
@@ -200,7 +204,7 @@ static void check_access(struct __test_metadata *_metadata, struct emu *emu, uin
 		EXPECT_EQ(emu_value(region, offset) & ones(len),
 			  guest_read(emu->g, space, addr, len));
 		EXPECT_EQ(0, guest_write(emu->g, space, addr, len, value));
-		ASSERT_TRUE(emu_wait(emu, n + 2, 1000));
+		ASSERT_TRUE(emu_wait(emu, n + 2, COMES_MS));
 		EXPECT_EQ(VBE_NO_QUEUE, emu->log[n].queue);
 		EXPECT_NE(0, emu->log[n].cookie);
 		EXPECT_EQ(offset, emu->log[n].data[0]);
@@ -259,7 +263,7 @@ TEST_F(raw, not_shown_is_not_there)
 	emu_stop(emu);
 	/* Taken away by its backend. */
 	ASSERT_DONE(dev_simple(emu->fd, VBE_IOC_DEV_OFFLINE));
-	ASSERT_EQ(0, wait_event(emu->fd, VBE_EVENT_OFFLINE, &ev, 2000));
+	ASSERT_EQ(0, wait_event(emu->fd, VBE_EVENT_OFFLINE, &ev, COMES_MS));
 	EXPECT_EQ(ones(4), guest_read(self->g, VBE_SPACE_PCI, GUEST_PCI(BDF, 0), 4));
 	EXPECT_EQ(0, self->g->last);
 	EXPECT_EQ(-ETIMEDOUT, read_event(emu->fd, &ev, 50));
@@ -377,9 +381,9 @@ TEST_F(raw, backend_dies_with_an_access)
 	struct vbe_event ev;
 
 	vcpu_load(&load, self->g, EMU_MMIO + 4, 4);
-	ASSERT_EQ(0, wait_event(self->emu->fd, VBE_EVENT_ACCESS, &ev, 1000));
+	ASSERT_EQ(0, wait_event(self->emu->fd, VBE_EVENT_ACCESS, &ev, COMES_MS));
 	vcpu_store(&store, self->g, EMU_MMIO + 4, 8, 1);
-	ASSERT_EQ(0, wait_event(self->emu->fd, VBE_EVENT_ACCESS, &ev, 1000));
+	ASSERT_EQ(0, wait_event(self->emu->fd, VBE_EVENT_ACCESS, &ev, COMES_MS));
 	EXPECT_FALSE(load.done);
 	emu_kill(self->emu);
 	ASSERT_TRUE(vcpu_join(&load, SOON_MS));
@@ -409,15 +413,16 @@ TEST_F(raw, backend_never_answers)
 	struct vcpu load, store;
 
 	emu->mute = true;
+	ASSERT_EQ(0, dev_set_reset_ms(NAME, SHORT_MS));
 	emu_start(emu);
 	vcpu_load(&load, self->g, EMU_MMIO, 2);
 	vcpu_store(&store, self->g, EMU_MMIO + 8, 2, 3);
-	ASSERT_TRUE(vcpu_join(&load, 4 * EMU_TIMEOUT_MS));
-	ASSERT_TRUE(vcpu_join(&store, 4 * EMU_TIMEOUT_MS));
+	ASSERT_TRUE(vcpu_join(&load, COMES_MS));
+	ASSERT_TRUE(vcpu_join(&store, COMES_MS));
 	EXPECT_EQ(0, load.ret);
 	EXPECT_EQ(0, store.ret);
 	EXPECT_EQ(ones(2), load.a.data);
-	EXPECT_LE(EMU_TIMEOUT_MS - 50, load.took);
+	EXPECT_LE(SHORT_MS - 50, load.took);
 	ASSERT_EQ(2, emu->n);
 	EXPECT_WHY(emu->fd, ENOENT, complete_data(emu->fd, emu->log[0].cookie, 0));
 	EXPECT_WHY(emu->fd, ENOENT, complete_data(emu->fd, emu->log[1].cookie, 0));
@@ -437,11 +442,11 @@ TEST_F(raw, offline_waits_for_an_access)
 	struct vcpu load;
 
 	vcpu_load(&load, self->g, EMU_MMIO, 4);
-	ASSERT_EQ(0, wait_event(self->emu->fd, VBE_EVENT_ACCESS, &ev, 1000));
+	ASSERT_EQ(0, wait_event(self->emu->fd, VBE_EVENT_ACCESS, &ev, COMES_MS));
 	ASSERT_DONE(dev_simple(self->emu->fd, VBE_IOC_DEV_OFFLINE));
 	EXPECT_EQ(-ETIMEDOUT, read_event(self->emu->fd, &none, 50));
 	EXPECT_DONE(complete_data(self->emu->fd, ev.cookie, 0x1234));
-	ASSERT_EQ(0, wait_event(self->emu->fd, VBE_EVENT_OFFLINE, &none, 1000));
+	ASSERT_EQ(0, wait_event(self->emu->fd, VBE_EVENT_OFFLINE, &none, COMES_MS));
 	ASSERT_TRUE(vcpu_join(&load, SOON_MS));
 	EXPECT_EQ(0x1234, load.a.data);
 	EXPECT_EQ(0, unanswered());
@@ -453,14 +458,14 @@ TEST_F(raw, guest_dies_with_an_access)
 	struct vcpu load;
 
 	vcpu_load(&load, self->g, EMU_MMIO, 4);
-	ASSERT_EQ(0, wait_event(self->emu->fd, VBE_EVENT_ACCESS, &ev, 1000));
+	ASSERT_EQ(0, wait_event(self->emu->fd, VBE_EVENT_ACCESS, &ev, COMES_MS));
 	EXPECT_EQ(0, guest_die(self->g));
 	ASSERT_TRUE(vcpu_join(&load, SOON_MS));
 	EXPECT_EQ(0, load.ret);
 	EXPECT_EQ(ones(4), load.a.data);
 	guest_read(self->g, 0, EMU_MMIO, 4);
 	EXPECT_EQ(-ENODEV, self->g->last);
-	EXPECT_EQ(0, wait_event(self->emu->fd, VBE_EVENT_GONE, &ev, 1000));
+	EXPECT_EQ(0, wait_event(self->emu->fd, VBE_EVENT_GONE, &ev, COMES_MS));
 }
 
 TEST_F(raw, device_goes_with_an_access)
@@ -469,7 +474,7 @@ TEST_F(raw, device_goes_with_an_access)
 	struct vcpu load;
 
 	vcpu_load(&load, self->g, EMU_MMIO, 4);
-	ASSERT_EQ(0, wait_event(self->emu->fd, VBE_EVENT_ACCESS, &ev, 1000));
+	ASSERT_EQ(0, wait_event(self->emu->fd, VBE_EVENT_ACCESS, &ev, COMES_MS));
 	EXPECT_EQ(0, guest_dev_del(self->g, self->emu->dev));
 	ASSERT_TRUE(vcpu_join(&load, SOON_MS));
 	EXPECT_EQ(0, load.ret);
@@ -505,11 +510,11 @@ TEST(vmm_dies_with_an_access)
 	close(sock[1]);
 	fd = recv_fd(sock[0]);
 	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, wait_event(fd, VBE_EVENT_ACCESS, &ev, 2000));
+	ASSERT_EQ(0, wait_event(fd, VBE_EVENT_ACCESS, &ev, COMES_MS));
 	kill(pid, SIGKILL);
-	ASSERT_EQ(SIGKILL, wait_child(pid, 3000));
+	ASSERT_EQ(SIGKILL, wait_child(pid, COMES_MS));
 	EXPECT_EQ(0, read(sock[0], &c, 1));
-	ASSERT_EQ(0, wait_event(fd, VBE_EVENT_GONE, &ev, 2000));
+	ASSERT_EQ(0, wait_event(fd, VBE_EVENT_GONE, &ev, COMES_MS));
 	EXPECT_WHY(fd, ENODEV, complete_data(fd, ev.cookie, 0));
 	/* Nothing of it is left: not its name either. */
 	emu = emu_new("kst-raw-dies", 0, EMU_TIMEOUT_MS);
@@ -530,7 +535,7 @@ TEST_F(raw, a_signal_and_back)
 	struct vcpu v;
 
 	vcpu_load(&v, self->g, EMU_MMIO + 0x10, 4);
-	ASSERT_EQ(0, wait_event(emu->fd, VBE_EVENT_ACCESS, &ev, 1000));
+	ASSERT_EQ(0, wait_event(emu->fd, VBE_EVENT_ACCESS, &ev, COMES_MS));
 	vcpu_interrupt(&v);
 	ASSERT_TRUE(vcpu_join(&v, SOON_MS));
 	EXPECT_EQ(0, v.ret);
@@ -562,7 +567,7 @@ TEST_F(raw, a_store_happens_once)
 	struct vcpu v;
 
 	vcpu_store(&v, self->g, EMU_MMIO + 0x10, 2, 0xf00d1234);
-	ASSERT_EQ(0, wait_event(emu->fd, VBE_EVENT_ACCESS, &ev, 1000));
+	ASSERT_EQ(0, wait_event(emu->fd, VBE_EVENT_ACCESS, &ev, COMES_MS));
 	EXPECT_EQ(0x1234, ev.data[2]);
 	vcpu_interrupt(&v);
 	ASSERT_TRUE(vcpu_join(&v, SOON_MS));
@@ -585,7 +590,7 @@ TEST_F(raw, cookies_of_others)
 	struct vcpu v, other;
 
 	vcpu_load(&v, self->g, EMU_MMIO + 0x10, 4);
-	ASSERT_EQ(0, wait_event(emu->fd, VBE_EVENT_ACCESS, &ev, 1000));
+	ASSERT_EQ(0, wait_event(emu->fd, VBE_EVENT_ACCESS, &ev, COMES_MS));
 	vcpu_interrupt(&v);
 	ASSERT_TRUE(vcpu_join(&v, SOON_MS));
 	ASSERT_EQ(ev.cookie, v.a.cookie);
@@ -629,10 +634,9 @@ FIXTURE(many)
 	struct emu *emu;
 };
 
-/* To make, and to interrupt, that many threads takes its time on a slow machine. */
 FIXTURE_SETUP(many)
 {
-	self->emu = emu_new(NAME, 0, PATIENCE_MS);
+	self->emu = emu_new(NAME, 0, EMU_TIMEOUT_MS);
 	ASSERT_NE(NULL, self->emu)
 		TH_LOG("no raw device: %s", strerror(errno));
 	ASSERT_DONE(emu_up(self->emu));
@@ -656,7 +660,7 @@ TEST_F(many, at_once)
 		EXPECT_FALSE(v[i].done);
 	emu_start(self->emu);
 	for (i = 0; i < VCPUS; i++) {
-		ASSERT_TRUE(vcpu_join(&v[i], PATIENCE_MS));
+		ASSERT_TRUE(vcpu_join(&v[i], COMES_MS));
 		EXPECT_EQ(0, v[i].ret);
 		EXPECT_EQ(emu_value(0, 8 * i), v[i].a.data);
 	}
@@ -687,6 +691,8 @@ TEST_F(many, abandoned)
 	uint32_t i, begun;
 
 	emu->mute = true;
+	/* To make, and to interrupt, that many threads takes its time on a slow machine. */
+	ASSERT_EQ(0, dev_set_reset_ms(NAME, PATIENCE_MS));
 	emu_start(emu);
 	for (i = 0; i < VCPUS; i++)
 		vcpu_store(&v[i], emu->g, EMU_MMIO + i, 1, i);
@@ -695,7 +701,7 @@ TEST_F(many, abandoned)
 	/* Cookie 0: it had not begun. Each of the others is one event. */
 	EXPECT_LT(0, begun);
 	EXPECT_GT(VCPUS, begun);
-	EXPECT_TRUE(emu_wait(emu, begun, 1000));
+	EXPECT_TRUE(emu_wait(emu, begun, COMES_MS));
 	EXPECT_EQ(begun, emu->n);
 	emu->mute = false;
 	sleep_ms(PATIENCE_MS);
@@ -707,7 +713,7 @@ TEST_F(many, abandoned)
 	ASSERT_EQ(0, v[i].a.cookie);
 	v[i].a.flags &= ~VBE_ACCESS_F_EVENTS;
 	vcpu_again(&v[i]);
-	ASSERT_TRUE(vcpu_join(&v[i], PATIENCE_MS));
+	ASSERT_TRUE(vcpu_join(&v[i], COMES_MS));
 	EXPECT_EQ(0, v[i].a.flags & VBE_ACCESS_F_PENDING);
 	EXPECT_EQ(2 * begun + 9, emu->n);
 }

@@ -77,7 +77,7 @@ FIXTURE_TEARDOWN(edu)
 	guest_free(self->g);
 	/* Its guest is dead: it ends by itself. */
 	if (self->pid > 0)
-		EXPECT_EQ(0, wait_child(self->pid, 5000));
+		EXPECT_EQ(0, wait_child(self->pid, COMES_MS));
 }
 
 static uint32_t config(struct guest *g, uint32_t offset, uint32_t len)
@@ -158,7 +158,7 @@ TEST_F(edu, bar)
 	set_config(g, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
 	/* When the store has returned, it is so. */
 	EXPECT_EQ(EDU_ID_VALUE, reg(g, EDU_ID));
-	ASSERT_EQ(0, guest_wait_indexed(g, VBE_GUEST_EVENT_REGION, self->dev, 0, &ev, 1000));
+	ASSERT_EQ(0, guest_wait_indexed(g, VBE_GUEST_EVENT_REGION, self->dev, 0, &ev, COMES_MS));
 	EXPECT_EQ(BAR, ev.data[0]);
 	EXPECT_EQ(EDU_BAR_SIZE, ev.data[1]);
 	/* Moved, byte by byte, with its doorbell; and off. */
@@ -206,7 +206,7 @@ TEST_F(edu, factorial_by_intx)
 	bring_up(g, BAR);
 	for (n = 0; n < ARRAY_LEN(results); n++) {
 		set_reg(g, EDU_FACTORIAL, n);
-		ASSERT_EQ(1, guest_eventfd_wait(self->line, 2000));
+		ASSERT_EQ(1, guest_eventfd_wait(self->line, COMES_MS));
 		EXPECT_EQ(EDU_IRQ_FACTORIAL, reg(g, EDU_IRQ_STATUS));
 		EXPECT_TRUE(config(g, PCI_STATUS, 2) & PCI_STATUS_INTERRUPT);
 		EXPECT_EQ(0, reg(g, EDU_STATUS));
@@ -217,7 +217,7 @@ TEST_F(edu, factorial_by_intx)
 		EXPECT_EQ(0, guest_eventfd_wait(self->line, 20));
 	}
 	set_reg(g, EDU_FACTORIAL, 0xffffffff);
-	ASSERT_EQ(1, guest_eventfd_wait(self->line, 2000));
+	ASSERT_EQ(1, guest_eventfd_wait(self->line, COMES_MS));
 	EXPECT_EQ(0, reg(g, EDU_FACTORIAL));
 }
 
@@ -227,12 +227,12 @@ TEST_F(edu, intx_is_a_level)
 
 	bring_up(g, BAR);
 	set_reg(g, EDU_IRQ_RAISE, 0x100);
-	ASSERT_EQ(1, guest_eventfd_wait(self->line, 2000));
+	ASSERT_EQ(1, guest_eventfd_wait(self->line, COMES_MS));
 	/* EOI without an ACK: it comes again, as often as that. */
 	EXPECT_DONE(guest_eoi(g, self->dev));
-	ASSERT_EQ(1, guest_eventfd_wait(self->line, 2000));
+	ASSERT_EQ(1, guest_eventfd_wait(self->line, COMES_MS));
 	EXPECT_DONE(guest_eoi(g, self->dev));
-	ASSERT_EQ(1, guest_eventfd_wait(self->line, 2000));
+	ASSERT_EQ(1, guest_eventfd_wait(self->line, COMES_MS));
 	set_reg(g, EDU_IRQ_ACK, 0x100);
 	EXPECT_DONE(guest_eoi(g, self->dev));
 	EXPECT_EQ(0, guest_eventfd_wait(self->line, 30));
@@ -241,7 +241,7 @@ TEST_F(edu, intx_is_a_level)
 	set_reg(g, EDU_IRQ_RAISE, 0x200);
 	EXPECT_EQ(0, guest_eventfd_wait(self->line, 30));
 	set_config(g, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
-	EXPECT_EQ(1, guest_eventfd_wait(self->line, 2000));
+	EXPECT_EQ(1, guest_eventfd_wait(self->line, COMES_MS));
 }
 
 TEST_F(edu, msi)
@@ -251,11 +251,11 @@ TEST_F(edu, msi)
 
 	bring_up(g, BAR);
 	enable_msi(g, 0x4123);
-	ASSERT_EQ(0, guest_wait_indexed(g, VBE_GUEST_EVENT_VECTOR, self->dev, 0, &ev, 1000));
+	ASSERT_EQ(0, guest_wait_indexed(g, VBE_GUEST_EVENT_VECTOR, self->dev, 0, &ev, COMES_MS));
 	EXPECT_EQ(ADDR, ev.data[0]);
 	EXPECT_EQ(0x4123, ev.data[1]);
 	set_reg(g, EDU_FACTORIAL, 5);
-	ASSERT_EQ(1, guest_eventfd_wait(self->msi, 2000));
+	ASSERT_EQ(1, guest_eventfd_wait(self->msi, COMES_MS));
 	EXPECT_EQ(120, reg(g, EDU_FACTORIAL));
 	EXPECT_EQ(0, guest_eventfd_wait(self->line, 0));
 	set_reg(g, EDU_IRQ_ACK, ~0U);
@@ -263,7 +263,7 @@ TEST_F(edu, msi)
 	ASSERT_DONE(guest_set_fd(g, self->dev, VBE_GUEST_FD_MSI, 0, -1));
 	set_config(g, EDU_MSI + PCI_MSI_DATA_64, 2, 0x4124);
 	set_reg(g, EDU_IRQ_RAISE, 1);
-	ASSERT_EQ(0, guest_wait_indexed(g, VBE_GUEST_EVENT_MSI, self->dev, 0, &ev, 2000));
+	ASSERT_EQ(0, guest_wait_indexed(g, VBE_GUEST_EVENT_MSI, self->dev, 0, &ev, COMES_MS));
 	EXPECT_EQ(ADDR, ev.data[0]);
 	EXPECT_EQ(0x4124, ev.data[1]);
 }
@@ -275,9 +275,9 @@ TEST_F(edu, pending_intx_becomes_msi)
 
 	bring_up(g, BAR);
 	set_reg(g, EDU_IRQ_RAISE, 1);
-	ASSERT_EQ(1, guest_eventfd_wait(self->line, 2000));
+	ASSERT_EQ(1, guest_eventfd_wait(self->line, COMES_MS));
 	enable_msi(g, 1);
-	EXPECT_EQ(1, guest_eventfd_wait(self->msi, 2000));
+	EXPECT_EQ(1, guest_eventfd_wait(self->msi, COMES_MS));
 	EXPECT_EQ(1, reg(g, EDU_IRQ_STATUS));
 }
 
@@ -293,7 +293,7 @@ TEST_F(edu, doorbell)
 		/* Another path than the store's, and yet not overtaken. */
 		EXPECT_EQ(i, reg(g, EDU_RINGS));
 	}
-	EXPECT_LT(0, guest_eventfd_wait(self->msi, 2000));
+	EXPECT_LT(0, guest_eventfd_wait(self->msi, COMES_MS));
 	EXPECT_EQ(EDU_IRQ_DOORBELL, reg(g, EDU_IRQ_STATUS));
 	/* 2 bytes of it are no doorbell, and no register. */
 	guest_write(g, 0, BAR + EDU_DOORBELL, 2, 1);
@@ -324,7 +324,7 @@ TEST_F(edu, dma)
 	for (i = 0; i < EDU_BUFFER_SIZE; i++)
 		host[0x1234 + i] = i * 7 + 1;
 	EXPECT_EQ(0, dma(g, MEM + 0x1234, 0, EDU_BUFFER_SIZE, EDU_DMA_FROM_GUEST));
-	EXPECT_EQ(1, guest_eventfd_wait(self->msi, 2000));
+	EXPECT_EQ(1, guest_eventfd_wait(self->msi, COMES_MS));
 	EXPECT_EQ(EDU_IRQ_DMA, reg(g, EDU_IRQ_STATUS));
 	EXPECT_EQ(0, dma(g, MEM + MEM_LEN - 0x800, 0x400, 0x800, EDU_DMA_TO_GUEST));
 	EXPECT_EQ(0, memcmp(host + MEM_LEN - 0x800, host + 0x1234 + 0x400, 0x800));
@@ -382,7 +382,7 @@ TEST_F(edu, killed_and_started_again)
 	bring_up(g, BAR);
 	EXPECT_EQ(EDU_ID_VALUE, reg(g, EDU_ID));
 	kill(self->pid, SIGKILL);
-	EXPECT_EQ(SIGKILL, wait_child(self->pid, 3000));
+	EXPECT_EQ(SIGKILL, wait_child(self->pid, COMES_MS));
 	EXPECT_EQ(~0U, config(g, PCI_VENDOR_ID, 4));
 	reg(g, EDU_ID);
 	EXPECT_EQ(-ENOENT, g->last);
@@ -394,7 +394,7 @@ TEST_F(edu, killed_and_started_again)
 	EXPECT_EQ(EDU_ID_VALUE, reg(g, EDU_ID));
 	/* Asked to end, it takes the device away. */
 	kill(self->pid, SIGTERM);
-	status = wait_child(self->pid, 3000);
+	status = wait_child(self->pid, COMES_MS);
 	EXPECT_TRUE(WIFEXITED(status) && !WEXITSTATUS(status))
 		TH_LOG("wait status %#x", status);
 	self->pid = 0;

@@ -64,7 +64,7 @@ static bool line_is_high(struct guest *g, int dev)
 static int64_t next_line(struct guest *g, int dev)
 {
 	struct vbe_guest_event ev;
-	int ret = guest_wait_event(g, VBE_GUEST_EVENT_LINE, dev, &ev, 1000);
+	int ret = guest_wait_event(g, VBE_GUEST_EVENT_LINE, dev, &ev, COMES_MS);
 
 	return ret ? ret : (int64_t)ev.data[0];
 }
@@ -94,7 +94,7 @@ TEST_F(irq, level)
 		EXPECT_TRUE(quiet(g, VBE_GUEST_EVENT_LINE, dev));
 		EXPECT_EQ(0, guest_eventfd_wait(self->resample, 0));
 		EXPECT_DONE(guest_eoi(g, dev));
-		EXPECT_EQ(1, guest_eventfd_wait(self->resample, 1000));
+		EXPECT_EQ(1, guest_eventfd_wait(self->resample, COMES_MS));
 		EXPECT_EQ(0, next_line(g, dev));
 		EXPECT_FALSE(line_is_high(g, dev));
 	}
@@ -116,7 +116,7 @@ TEST_F(irq, levels_share_the_line)
 	EXPECT_EQ(1, next_line(g, self->dev));
 	/* Those that raised it are asked, and nobody else. */
 	EXPECT_DONE(guest_eoi(g, self->dev));
-	EXPECT_EQ(1, guest_eventfd_wait(self->resample, 1000));
+	EXPECT_EQ(1, guest_eventfd_wait(self->resample, COMES_MS));
 	EXPECT_EQ(0, guest_eventfd_wait(again, 30));
 	EXPECT_FALSE(line_is_high(g, self->dev));
 	/* What goes lowers its own part. */
@@ -141,20 +141,20 @@ TEST_F(irq, level_by_eventfds)
 	ASSERT_DONE(raw_level(self->fd, 0, self->irq, self->resample));
 	for (i = 0; i < 3; i++) {
 		ring(self->irq);
-		EXPECT_EQ(1, guest_eventfd_wait(self->line, 1000));
+		EXPECT_EQ(1, guest_eventfd_wait(self->line, COMES_MS));
 		EXPECT_TRUE(line_is_high(g, self->dev));
 		ring(eoi);
-		EXPECT_EQ(1, guest_eventfd_wait(self->resample, 1000));
+		EXPECT_EQ(1, guest_eventfd_wait(self->resample, COMES_MS));
 		EXPECT_FALSE(line_is_high(g, self->dev));
 		EXPECT_EQ(0, guest_eventfd_wait(self->line, 30));
 	}
 	/* Still a reason: raised again. */
 	ring(self->irq);
-	EXPECT_EQ(1, guest_eventfd_wait(self->line, 1000));
+	EXPECT_EQ(1, guest_eventfd_wait(self->line, COMES_MS));
 	ring(eoi);
-	EXPECT_EQ(1, guest_eventfd_wait(self->resample, 1000));
+	EXPECT_EQ(1, guest_eventfd_wait(self->resample, COMES_MS));
 	ring(self->irq);
-	EXPECT_EQ(1, guest_eventfd_wait(self->line, 1000));
+	EXPECT_EQ(1, guest_eventfd_wait(self->line, COMES_MS));
 }
 
 /* An emulator that answers each EOI with the same interrupt: one for one, not a storm. */
@@ -165,10 +165,10 @@ TEST_F(irq, resample_into_itself)
 	ASSERT_DONE(guest_set_fd(self->g, self->dev, VBE_GUEST_FD_LINE, 0, self->line));
 	ASSERT_DONE(raw_level(self->fd, 0, self->irq, self->irq));
 	ring(self->irq);
-	EXPECT_EQ(1, guest_eventfd_wait(self->line, 1000));
+	EXPECT_EQ(1, guest_eventfd_wait(self->line, COMES_MS));
 	for (n = 0; n < 5; n++) {
 		EXPECT_DONE(guest_eoi(self->g, self->dev));
-		EXPECT_EQ(1, guest_eventfd_wait(self->line, 1000));
+		EXPECT_EQ(1, guest_eventfd_wait(self->line, COMES_MS));
 		EXPECT_TRUE(line_is_high(self->g, self->dev));
 	}
 	EXPECT_EQ(0, guest_eventfd_wait(self->line, 30));
@@ -186,11 +186,11 @@ TEST_F(irq, edge)
 	EXPECT_FALSE(line_is_high(g, self->dev));
 	ASSERT_DONE(guest_set_fd(g, self->dev, VBE_GUEST_FD_LINE, 0, self->line));
 	ring(self->irq);
-	EXPECT_EQ(1, guest_eventfd_wait(self->line, 1000));
+	EXPECT_EQ(1, guest_eventfd_wait(self->line, COMES_MS));
 	EXPECT_DONE(guest_eoi(g, self->dev));
 	EXPECT_EQ(0, guest_eventfd_wait(self->line, 30));
 	ring(self->irq);
-	ASSERT_EQ(1, guest_eventfd_wait(self->line, 1000));
+	ASSERT_EQ(1, guest_eventfd_wait(self->line, COMES_MS));
 }
 
 TEST_F(irq, msi)
@@ -201,24 +201,24 @@ TEST_F(irq, msi)
 
 	ASSERT_DONE(raw_msi(self->fd, 3, self->irq, ADDR, 0x41));
 	/* A VMM that routes messages beforehand is told where to. */
-	ASSERT_EQ(0, guest_wait_indexed(g, VBE_GUEST_EVENT_VECTOR, self->dev, 3, &ev, 1000));
+	ASSERT_EQ(0, guest_wait_indexed(g, VBE_GUEST_EVENT_VECTOR, self->dev, 3, &ev, COMES_MS));
 	EXPECT_EQ(ADDR, ev.data[0]);
 	EXPECT_EQ(0x41, ev.data[1]);
 	EXPECT_EQ(0, ev.data[2]);
 	ring(self->irq);
-	ASSERT_EQ(0, guest_wait_indexed(g, VBE_GUEST_EVENT_MSI, self->dev, 3, &ev, 1000));
+	ASSERT_EQ(0, guest_wait_indexed(g, VBE_GUEST_EVENT_MSI, self->dev, 3, &ev, COMES_MS));
 	EXPECT_EQ(ADDR, ev.data[0]);
 	EXPECT_EQ(0x41, ev.data[1]);
 	EXPECT_FALSE(line_is_high(g, self->dev));
 	/* By eventfd, each is one. */
 	ASSERT_DONE(guest_set_fd(g, self->dev, VBE_GUEST_FD_MSI, 3, msi));
 	ring(self->irq);
-	EXPECT_EQ(1, guest_eventfd_wait(msi, 1000));
+	EXPECT_EQ(1, guest_eventfd_wait(msi, COMES_MS));
 	ring(self->irq);
-	EXPECT_EQ(1, guest_eventfd_wait(msi, 1000));
+	EXPECT_EQ(1, guest_eventfd_wait(msi, COMES_MS));
 	EXPECT_TRUE(quiet(g, VBE_GUEST_EVENT_MSI, self->dev));
 	ASSERT_DONE(raw_no_irq(self->fd, 3));
-	ASSERT_EQ(0, guest_wait_indexed(g, VBE_GUEST_EVENT_VECTOR, self->dev, 3, &ev, 1000));
+	ASSERT_EQ(0, guest_wait_indexed(g, VBE_GUEST_EVENT_VECTOR, self->dev, 3, &ev, COMES_MS));
 	EXPECT_EQ(1, ev.data[2]);
 	ring(self->irq);
 	EXPECT_EQ(0, guest_eventfd_wait(msi, 30));
@@ -236,14 +236,14 @@ TEST_F(irq, level_becomes_a_message)
 	ring(self->irq);
 	EXPECT_EQ(1, next_line(g, self->dev));
 	ASSERT_DONE(raw_msi(self->fd, 0, self->irq, ADDR, 1));
-	EXPECT_EQ(1, guest_eventfd_wait(msi, 1000));
+	EXPECT_EQ(1, guest_eventfd_wait(msi, COMES_MS));
 	EXPECT_EQ(0, next_line(g, self->dev));
 	EXPECT_FALSE(line_is_high(g, self->dev));
 	/* Nobody waits for the EOI of what is a message now. */
 	EXPECT_DONE(guest_eoi(g, self->dev));
 	EXPECT_EQ(0, guest_eventfd_wait(self->resample, 30));
 	ring(self->irq);
-	EXPECT_EQ(1, guest_eventfd_wait(msi, 1000));
+	EXPECT_EQ(1, guest_eventfd_wait(msi, COMES_MS));
 	/* And back: nothing is pending, nothing comes. */
 	ASSERT_DONE(raw_level(self->fd, 0, self->irq, self->resample));
 	EXPECT_FALSE(line_is_high(g, self->dev));
@@ -264,7 +264,7 @@ TEST_F(irq, level_keeps_its_line)
 	ASSERT_DONE(raw_level(self->fd, 0, other, again));
 	EXPECT_TRUE(line_is_high(g, self->dev));
 	EXPECT_DONE(guest_eoi(g, self->dev));
-	EXPECT_EQ(1, guest_eventfd_wait(again, 1000));
+	EXPECT_EQ(1, guest_eventfd_wait(again, COMES_MS));
 	EXPECT_EQ(0, guest_eventfd_wait(self->resample, 30));
 	EXPECT_FALSE(line_is_high(g, self->dev));
 	ring(self->irq);
@@ -287,12 +287,12 @@ TEST_F(irq, pending_before_it_comes)
 	ring(other);
 	ASSERT_DONE(guest_set_fd(g, self->dev, VBE_GUEST_FD_MSI, 1, msi));
 	ASSERT_DONE(raw_msi(self->fd, 1, other, ADDR, 7));
-	EXPECT_EQ(1, guest_eventfd_wait(msi, 1000));
+	EXPECT_EQ(1, guest_eventfd_wait(msi, COMES_MS));
 	/* The new message, not the old one, is what is read later. */
 	ASSERT_DONE(guest_set_fd(g, self->dev, VBE_GUEST_FD_MSI, 1, -1));
 	ring(other);
 	ASSERT_DONE(raw_msi(self->fd, 1, other, ADDR, 8));
-	ASSERT_EQ(0, guest_wait_indexed(g, VBE_GUEST_EVENT_MSI, self->dev, 1, &ev, 1000));
+	ASSERT_EQ(0, guest_wait_indexed(g, VBE_GUEST_EVENT_MSI, self->dev, 1, &ev, COMES_MS));
 	EXPECT_EQ(8, ev.data[1]);
 }
 
@@ -306,7 +306,7 @@ static void *writer(void *arg)
 
 		ring(fds[0]);
 		while (!n)
-			n = guest_eventfd_wait(fds[1], 2000);
+			n = guest_eventfd_wait(fds[1], COMES_MS);
 		if (n != 1)
 			return (void *)1L;
 	}
@@ -339,7 +339,7 @@ TEST_F(irq, the_backend_dies)
 	ASSERT_DONE(guest_set_fd(g, self->dev, VBE_GUEST_FD_LINE, 0, self->line));
 	ASSERT_DONE(raw_level(self->fd, 0, self->irq, self->resample));
 	ring(self->irq);
-	EXPECT_EQ(1, guest_eventfd_wait(self->line, 1000));
+	EXPECT_EQ(1, guest_eventfd_wait(self->line, COMES_MS));
 	EXPECT_TRUE(line_is_high(g, self->dev));
 	emu_kill(self->emu);
 	EXPECT_FALSE(line_is_high(g, self->dev));
@@ -350,7 +350,7 @@ TEST_F(irq, the_backend_dies)
 	/* The next one: what was written meanwhile comes when it is attached. */
 	ASSERT_DONE(emu_up(self->emu));
 	ASSERT_DONE(raw_level(self->emu->fd, 0, self->irq, self->resample));
-	EXPECT_EQ(1, guest_eventfd_wait(self->line, 1000));
+	EXPECT_EQ(1, guest_eventfd_wait(self->line, COMES_MS));
 }
 
 TEST_F(irq, nobody_to_interrupt)
@@ -362,7 +362,7 @@ TEST_F(irq, nobody_to_interrupt)
 	ring(self->irq);
 	EXPECT_TRUE(line_is_high(g, self->dev));
 	ASSERT_DONE(dev_simple(self->fd, VBE_IOC_DEV_OFFLINE));
-	ASSERT_EQ(0, wait_event(self->fd, VBE_EVENT_OFFLINE, &ev, 2000));
+	ASSERT_EQ(0, wait_event(self->fd, VBE_EVENT_OFFLINE, &ev, COMES_MS));
 	EXPECT_FALSE(line_is_high(g, self->dev));
 	ring(self->irq);
 	EXPECT_FALSE(line_is_high(g, self->dev));

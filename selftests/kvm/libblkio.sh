@@ -17,7 +17,7 @@ blkio=driver=virtio-blk-vhost-user,path=$RUN/sock,cache.direct=on
 serve() { # OPTION...
 	bridge blkio
 	backend blkio "$@"
-	wait_for 20 test -S $RUN/sock
+	wait_for $FLOW test -S $RUN/sock
 }
 
 serve_no_more() {
@@ -44,10 +44,10 @@ killed() {
 	stock /run/blkio-io verify $RUN/sock 4 12 &
 	front=$!
 	for n in 1 2 3; do
-		flows 30 || break
+		flows $FLOW || break
 		kill_9 backend
 		backend blkio --queues 4
-		flows 30 || break
+		flows $FLOW || break
 		kills=$n
 	done
 	wait $front

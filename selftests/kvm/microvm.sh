@@ -13,11 +13,11 @@ on_mmio() {
 
 killed() {
 	guest_ask "$(guest_fio --size=8M --randseed=9)"
-	flows 60 || return
+	flows $FLOW || return
 	kill_9 backend
 	backend vm2 --queues 2
-	flows 60 || return
-	guest_answer 120
+	flows $FLOW || return
+	guest_answer $ANSWER
 }
 
 rm -rf $RUN
@@ -30,7 +30,7 @@ guest_initrd
 bridge vm2
 backend vm2 --queues 2
 qemu_microvm
-guest_up 120 || give_up "the guest does not boot: $(tail -n 20 $RUN/console)"
+guest_up $BOOT || give_up "the guest does not boot: $(tail -n 20 $RUN/console)"
 check "microvm: the disk is on virtio-mmio, and there is no PCI" on_mmio
 check "microvm: mkfs.ext4, mount" guest "mkfs.ext4 -q \$disk && mount \$disk /mnt"
 check "microvm: fio verifies, and vbe-blk is killed in the middle" killed

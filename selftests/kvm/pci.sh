@@ -49,13 +49,13 @@ killed_in_the_middle() { # NAME COMMAND...
 	shift
 	guest_ask "$(guest_fio --size=16M --randseed=$RANDOM)"
 	for n in 1 2 3; do
-		flows 60 || { echo "nothing is written before kill $n"; break; }
+		flows $FLOW || { echo "nothing is written before kill $n"; break; }
 		kill_9 "$name"
 		"$@"
-		flows 60 || { echo "nothing is written after kill $n"; break; }
+		flows $FLOW || { echo "nothing is written after kill $n"; break; }
 		kills=$n
 	done
-	guest_answer 120 && [ $kills = 3 ]
+	guest_answer $ANSWER && [ $kills = 3 ]
 }
 
 killed_both() {
@@ -72,11 +72,11 @@ qemu_killed() {
 		for i in $(seq 1000); do
 			dd of=/mnt/numbers bs=4096 count=1 seek=$i iflag=fullblock conv=notrunc,fsync 2> /dev/null &&
 			echo wrote $i; done'
-	wait_for 60 said "^wrote 25" || return
+	wait_for $FLOW said "^wrote 25" || return
 	kill_9 qemu
 	last=$(tr -d '\r' < $RUN/console | sed -n 's/^wrote //p' | tail -n 1)
 	qemu_pci
-	guest_up 120 || return
+	guest_up $BOOT || return
 	guest "e2fsck -fy \$disk; mount \$disk /mnt" || return
 	echo "$last were written"
 	guest "for i in \$(seq $last); do
@@ -94,7 +94,7 @@ guest_initrd
 bridge vm1
 backend vm1 --queues 2
 qemu_pci
-guest_up 120 || give_up "the guest does not boot: $(tail -n 20 $RUN/console)"
+guest_up $BOOT || give_up "the guest does not boot: $(tail -n 20 $RUN/console)"
 check "KVM runs the guest" kvm_runs_it
 check "an unmodified Debian guest with its own drivers" unmodified
 check "mkfs.ext4, mount" guest "mkfs.ext4 -q \$disk && mount \$disk /mnt"

@@ -16,7 +16,6 @@
 
 #include "driver.h"
 
-#define REPLY_MS	30000	/* a connection waits in the backlog until a backend is online */
 #define DRAIN_MS	60000	/* the longest that a request may take, with kills in between */
 #define QUEUE_BYTES	0x10000u
 #define AVAIL		0x1000u
@@ -290,7 +289,7 @@ int vmm_connect(struct vmm *v)
 	do {
 		if (v->sock >= 0)
 			close(v->sock);
-		v->sock = vmm_socket(v->path, 20000);
+		v->sock = vmm_socket(v->path, REPLY_MS);
 		if (v->sock < 0)
 			return fail("connect", v->sock);
 		v->told = false;

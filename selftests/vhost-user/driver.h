@@ -21,6 +21,7 @@
 #define RING_SIZE	128u
 #define MAX_DEPTH	32u
 #define MAX_QUEUES	4u
+#define REPLY_MS	30000	/* a connection waits in the backlog until a backend is online */
 #define GUEST_BASE	0x40000000ull	/* guest address of the memory */
 #define GUEST_SIZE	(16 * MB)
 #define EXTRA_BASE	0x80000000ull	/* and of what comes and goes */

@@ -143,8 +143,8 @@ static int second(struct vmm *v)
 
 	if (ret)
 		return ret;
-	sock = vmm_socket(v->path, 1000);
-	ret = wire_recv(sock, &h, &p, NULL, 5000);
+	sock = vmm_socket(v->path, REPLY_MS);
+	ret = wire_recv(sock, &h, &p, NULL, REPLY_MS);
 	close(sock);
 	if (ret != -ECONNRESET) {
 		printf("# it was not refused: %s\n", strerror(-ret));

@@ -32,9 +32,9 @@ tail_logs() {
 	tail -n 4 "$TMP/blk.log" | sed 's/^/# /'
 }
 fds() { find "/proc/$1/fd" -type l | wc -l; }
-wait_for() { # COMMAND...: for 10 seconds at most
+wait_for() { # COMMAND...: for a minute at most: only what never comes is late
 	local i
-	for ((i = 0; i < 100; i++)); do
+	for ((i = 0; i < 600; i++)); do
 		"$@" && return 0
 		sleep 0.1
 	done
@@ -61,7 +61,8 @@ frontend_() { frontend "$SOCKET" "$@" >"$TMP/frontend.log" 2>&1 || { tail_logs; 
 under_fire() { # WHAT OPTION...
 	local what=$1 i front
 	shift
-	timeout $((ROUNDS + 120)) frontend "$SOCKET" run $((ROUNDS * 500)) "$@" >"$TMP/frontend.log" 2>&1 &
+	timeout $((2 * ROUNDS + 300)) frontend "$SOCKET" run $((ROUNDS * 500)) "$@" \
+		>"$TMP/frontend.log" 2>&1 &
 	front=$!
 	sleep 1
 	for ((i = 0; i < ROUNDS; i++)); do
@@ -108,7 +109,7 @@ check "front-ends that end without a word" frontend_ leave 20 queues
 check "no file descriptor is left open" same_fds
 check "memory that is cut off" frontend_ truncate
 check "a second front-end is refused" frontend_ second
-check "which is said" said "a second front-end is refused"
+check "which is said" wait_for said "a second front-end is refused"
 check "all that is wrong is refused" frontend_ wrong
 check "still no file descriptor" same_fds
 check "and the next one is served" frontend_ run 500 queues
@@ -136,7 +137,7 @@ RING=(--queue-size 64)
 start_blk
 wait_for has_backend
 check "rings too large for the backend" exits_with 1 frontend "$SOCKET" run 100
-check "which is said" said "wants 128 entries, the backend has at most 64"
+check "which is said" wait_for said "wants 128 entries, the backend has at most 64"
 end "$BLK"
 RING=(--queue-size 128 --packed)
 start_blk

@@ -43,7 +43,7 @@ static int fresh(const char *path)
 
 	if (vmm.sock >= 0)
 		close(vmm.sock);
-	vmm.sock = vmm_socket(path, 5000);
+	vmm.sock = vmm_socket(path, REPLY_MS);
 	ret = vmm.sock < 0 ? vmm.sock : wire_send(vmm.sock, &h, &proto, 8, NULL, 0);
 	if (!ret)
 		ret = vmm_simple(&vmm, VU_SET_FEATURES, &features, 8);
@@ -206,7 +206,7 @@ static int closes(const char *path, const struct vu_header *h, uint32_t len, uns
 		fds[i] = vmm.mem_fd;
 	if (!ret)
 		ret = wire_send(vmm.sock, h, junk, len, fds, n_fds);
-	return ret ? ret : wire_recv(vmm.sock, &reply, &p, NULL, 10000);
+	return ret ? ret : wire_recv(vmm.sock, &reply, &p, NULL, REPLY_MS);
 }
 
 static void wrong_frames(const char *path)

@@ -9,7 +9,7 @@ echo 1 > $tracing/events/vbe/enable
 echo > $tracing/trace
 vbe-blk --loop --null --size 8M --name traced > /tmp/traced.log 2>&1 &
 server=$!
-for _ in $(seq 100); do
+for _ in $(seq 300); do
 	grep -q /dev/vd /tmp/traced.log && break
 	sleep 0.1
 done
@@ -17,7 +17,7 @@ disk=$(grep -o '/dev/vd[a-z]*' /tmp/traced.log | head -1)
 dd if="$disk" of=/dev/null bs=64k count=4 iflag=direct 2> /dev/null
 grep -h vbe-device /proc/"$server"/fdinfo/* > /tmp/fdinfo 2> /dev/null
 kill -TERM "$server"
-sleep 1
+wait "$server"
 n=0
 for event in vbe_kick vbe_call vbe_access vbe_map vbe_event vbe_state; do
 	n=$((n + 1))
