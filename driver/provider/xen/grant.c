@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory that a guest's driver granted, copied by Xen.
+ *
+ * Copyright (c) 2026 The vbe authors
+ *
+ * A driver that trusts its backend with no more than its buffers puts grants where others
+ * put addresses: bit 63, number of the first grant, offset in its page. A buffer of many
+ * pages has consecutive grants, so it is a range of addresses like any other. Copying
+ * needs no mapping, which the driver could not take back while we have it.
+ */
+#include <linux/delay.h>
+
+#include <xen/interface/grant_table.h>
+#include <xen/page.h>
+#include <xen/xen.h>
+
+#include <asm/xen/hypercall.h>
+
+#include "mem.h"
+
+#define XEN_GRANT_TRIES		20	/* ms, for a page that is paged out */
+
+static void xen_grant_op(struct gnttab_copy *op, domid_t domid, u64 at, void *buf, u32 len,
+			 bool to_fe)
+{
+	const struct gnttab_copy_ptr theirs = {
+		.u.ref = at >> PAGE_SHIFT,
+		.domid = domid,
+		.offset = offset_in_page(at),
+	};
+	const struct gnttab_copy_ptr ours = {
+		.u.gmfn = virt_to_gfn(buf),
+		.domid = DOMID_SELF,
+		.offset = offset_in_page(buf),
+	};
+
+	*op = (struct gnttab_copy) {
+		.source = to_fe ? ours : theirs,
+		.dest = to_fe ? theirs : ours,
+		.len = len,
+		.flags = to_fe ? GNTCOPY_dest_gref : GNTCOPY_source_gref,
+		.status = GNTST_general_error,
+	};
+}
+
+/* @buf is of kmalloc() and @len does not pass the end of a page of either. */
+static int xen_grant_copy(struct vbe_window *win, u64 addr, void *buf, u32 len, bool to_fe)
+{
+	struct xen_dev *xd = win->priv;
+	unsigned int tries = XEN_GRANT_TRIES;
+	struct gnttab_copy op;
+
+	for (;;) {
+		xen_grant_op(&op, xd->guest->domid, addr - win->fe_addr, buf, len, to_fe);
+		if (HYPERVISOR_grant_table_op(GNTTABOP_copy, &op, 1))
+			return -EIO;
+		if (op.status != GNTST_eagain || !--tries)
+			break;
+		usleep_range(1000, 2000);
+	}
+	if (op.status == GNTST_okay)
+		return 0;
+	/* Else it is not granted, or not for writing. */
+	return op.status == GNTST_eagain ? -EAGAIN : -ENXIO;
+}
+
+const struct vbe_window_ops xen_grant_ops = {
+	.copy = xen_grant_copy,
+};
