@@ -7,7 +7,8 @@
 # at a time.
 
 SUITES=(debug-crash-split debug-crash-packed debug-guest debug-fail-nth debug-fuzz
-	debug-kselftest kvm docs libblkio
+	debug-kselftest kvm xen-x86 xen-arm docs libblkio
+	xen-x86-bad xen-x86-mem xen-x86-boot docs-xen-x86 docs-xen-arm
 	debug-tools debug-reload crash-split crash-packed lab static build unit reload
 	guest-6.1 guest-6.12 guest-7.2
 	kselftest-6.1 kselftest-6.12 kselftest-7.2 debug-vhost-user
@@ -21,6 +22,8 @@ prepare_kernels() {
 	$LAB/fetch || return 1
 	$LAB/build-debug-kernel || return 1
 	$LAB/fetch stock && $LAB/guest-image 6.12 || return 1
+	$LAB/fetch xen 4.20 && $LAB/xen-build 4.20 && $LAB/fetch xen-arm || return 1
+	make --no-print-directory -C selftests/xen O="$TOP/build/xen" LIBVBE="$TOP/build/lib" || return 1
 	for kernel in 6.1 6.12 7.2 debug; do
 		$LAB/build-modules $kernel || return 1
 	done
@@ -146,7 +149,41 @@ suite_libblkio() {
 	kvm_vm libblkio 1200 --add build/bench/blkio-io:/kvm/blkio-io -- /vm/tap.sh /kvm/libblkio.sh
 }
 
+# Real Xen on x86: PV dom0 and HVM guests. Scripts are at /xt, a guest's kernel at /guest.
+xen_vm() { # NAME TIMEOUT OPTIONS... -- COMMAND...
+	local name=$1 timeout=$2
+	shift 2
+	$LAB/xen-run --xen 4.20 --guest 6.12 --vbe --timeout "$timeout" --out "$OUT/$name.vm" \
+		--bin build/vbe-blk/vbe-blk --bin build/vbe-ctl/vbe-ctl --bin build/xen/xen-mem \
+		--bin dd --bin stat --bin mount --load loop --add selftests/vm:/vm \
+		--add selftests/xen:/xt --add build/xen/poke:/poke "$@"
+}
+suite_xen_x86() { xen_vm xen-x86 2400 -- /vm/tap.sh /xt/x86-disk.sh; }
+suite_xen_x86_boot() { xen_vm xen-x86-boot 1200 -- /vm/tap.sh /xt/x86-boot.sh; }
+# These on a Xen that was built with its assertions.
+suite_xen_x86_bad() { xen_vm xen-x86-bad 2400 --debug-xen -- /vm/tap.sh /xt/x86-bad.sh; }
+suite_xen_x86_mem() { xen_vm xen-x86-mem 2400 --debug-xen -- /vm/tap.sh /xt/x86-mem.sh; }
+
+# Real Xen on Arm, with assertions: configured by xl alone.
+xen_arm_vm() { # NAME TIMEOUT OPTIONS... -- COMMAND...
+	local name=$1 timeout=$2
+	shift 2
+	$LAB/xen-arm-run --vbe --scratch 64M --timeout "$timeout" --out "$OUT/$name.vm" \
+		--add selftests/vm:/vm --add selftests/xen:/xt "$@"
+}
+suite_xen_arm() { xen_arm_vm xen-arm 2400 -- /vm/tap.sh /xt/arm-lab.sh /xt/arm-disk.sh; }
+
 # The guides do what they say.
+suite_docs_xen_x86() {
+	xen_vm docs-xen-x86 1800 --env DOCS_LIB=/docs/xen.sh --add selftests/docs:/docs \
+		--add Documentation/xen-x86.md:/docs/xen-x86.md -- \
+		/vm/tap.sh "/docs/transcript.sh /docs/xen-x86.md"
+}
+suite_docs_xen_arm() {
+	xen_arm_vm docs-xen-arm 1200 --env DOCS_LIB=/docs/xen.sh --add selftests/docs:/docs \
+		--add Documentation/xen-arm.md:/docs/xen-arm.md -- \
+		/vm/tap.sh "/docs/transcript.sh /docs/xen-arm.md"
+}
 suite_docs() {
 	kvm_vm docs 900 --bin build/examples/tiny-vmm --bin build/examples/tiny-backend \
 		--add selftests/docs:/docs --add Documentation/kvm-guide.md:/docs/kvm-guide.md \

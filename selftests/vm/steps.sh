@@ -26,13 +26,14 @@ result() { # STATUS TEXT
 
 # What is true from the command's exit status.
 check() { # TEXT COMMAND...
-	local text=$1 rc=0
+	local text=$1 rc=0 begin=$SECONDS
 	shift
 	# On the console: what is left of a machine that stood still.
 	{ echo "<3>now: $text" > /dev/kmsg; } 2> /dev/null || true
 	"$@" > $RUN/check.log 2>&1 || rc=1
 	[ $rc = 0 ] || note "$(tail -n 15 $RUN/check.log)"
 	result $rc "$text"
+	[ $((SECONDS - begin)) -lt 10 ] || note "that took $((SECONDS - begin)) s"
 }
 
 logs() {
