@@ -4,7 +4,7 @@
 #
 # Usage: transcript.sh FILE.md...
 #
-# In the VM of the lab: does what a document says. Its console blocks are run line by
+# In a VM of the lab: does what a document says. Its console blocks are run line by
 # line, and what they print is compared:
 #
 #	# COMMAND		as root; one that ends with & stays in the background
@@ -12,10 +12,16 @@
 #	anything else		what the command prints: "..." is any text, alone on a
 #				line any lines; no lines: it is not looked at
 #
-# ${VM[@]} in a command line of QEMU is what a reader's virtual machine has already: here
-# it is the lab's guest (../kvm/lib.sh).
-# shellcheck source-path=SCRIPTDIR source=../kvm/lib.sh
-. "${KVM_LIB:-/kvm/lib.sh}"
+# What a guest is here says DOCS_LIB: kvm.sh (default) or xen.sh. It has
+#
+#	docs_prepare		once, before the first line
+#	docs_starts_guest COMMAND	will the guest begin anew?
+#	docs_guest_up		wait for it
+#	docs_guest COMMAND	have the guest do it
+#
+# and note, result, wait_for, give_up, finish, and RUN, a folder.
+# shellcheck source-path=SCRIPTDIR source=kvm.sh
+. "${DOCS_LIB:-$(dirname "${BASH_SOURCE[0]}")/kvm.sh}"
 
 # Lines that are expected, as a regular expression for all of the output.
 pattern() { # FILE
@@ -36,7 +42,6 @@ matches() { # EXPECTED OUTPUT
 # It goes on writing: into a file of its own.
 run_in_background() {
 	output=$RUN/output.$tests
-	[[ $1 != *qemu-system* ]] || up=no
 	eval "$1" > "$output" 2>&1
 	wait_for 30 matches $RUN/expected "$output"
 }
@@ -46,15 +51,15 @@ run_here() {
 }
 
 run_in_guest() {
-	[ $up = yes ] || guest_up 120 || return
+	[ $up = yes ] || docs_guest_up || return
 	up=yes
-	guest "$1" | grep -v '^guest: [0-9]* status' > $RUN/output
-	[ "${PIPESTATUS[0]}" = 0 ] && matches $RUN/expected $RUN/output
+	docs_guest "$1" > $RUN/output && matches $RUN/expected $RUN/output
 }
 
 step() { # DOCUMENT LINE
 	local rc=0 text=${command#*# } output=$RUN/output
 	[ -n "$command" ] || return 0
+	! docs_starts_guest "$text" || up=no
 	case $command in
 	"guest# "*) run_in_guest "$text" || rc=1 ;;
 	*"&") run_in_background "$text" || rc=1 ;;
@@ -98,31 +103,7 @@ document() { # FILE
 	[ "$tests" != 0 ] || give_up "$1 has no console block"
 }
 
-# QEMU as Debian ships it, its console where lib.sh looks for it.
-install_qemu() {
-	cat > /usr/bin/qemu-system-x86_64 <<-END
-		#!/bin/bash
-		exec chroot /stock qemu-system-x86_64 "\$@" < $RUN/console.in >> $RUN/console
-	END
-	chmod +x /usr/bin/qemu-system-x86_64
-	console_new
-	vm_options pci
-}
-
-prepare() {
-	rm -rf $RUN
-	mkdir -p $RUN
-	modprobe kvm-amd || give_up "no KVM in this VM"
-	enter_stock
-	guest_initrd
-	install_qemu
-	cd /tmp || exit
-}
-
-# There is no QEMU of ours: whether it lives is no question here.
-alive() { true; }
-
-up=no
-prepare
+up=no tests=0
+docs_prepare
 for file in "$@"; do document "$file"; done
 finish
