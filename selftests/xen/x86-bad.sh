@@ -82,8 +82,8 @@ mkdir -p $RUN
 modprobe vbe_xen || give_up "vbe_xen does not load"
 paused pv pv || give_up "no PV guest: $(cat $RUN/*.log)"
 paused pvh pvh || give_up "no PVH guest"
-mkdir -p $GUESTS/g1/files/bin
-cp /poke $GUESTS/g1/files/bin/poke
+mkdir -p $GUESTS/g1/files/usr/bin
+cp /poke $GUESTS/g1/files/usr/bin/poke
 guest_new g1 console-job vcpus=2 || give_up "xl create fails"
 id=$(guest_id g1)
 
