@@ -56,7 +56,7 @@ served() { # NAME OPTION...
 
 poked() {
 	guest_do g1 "dev=\$(readlink -f /sys/block/\$(basename \$(disk victim))/device/..); p=\${dev##*/};
-		echo \$p > /sys/bus/pci/drivers/virtio-pci/unbind; poke \$p && poke \$p &&
+		echo \$p > /sys/bus/pci/drivers/virtio-pci/unbind; poke \$p && poke \$p && sleep 2 &&
 		echo \$p > /sys/bus/pci/drivers/virtio-pci/bind && disk victim &&
 		dd if=\$(disk victim) of=/dev/null bs=4k count=16 iflag=direct"
 }
@@ -71,7 +71,7 @@ destroyed_while_it_pokes() {
 		echo \$p > /sys/bus/pci/drivers/virtio-pci/unbind; poke \$p 100"
 	guest_says g1 poked 120 || return
 	xl destroy g1 || return
-	wait_for 60 no_domain || { xl list; return 1; }
+	wait_for 60 eval '! guest_id g1' || { xl list; return 1; }
 	wait_for 60 device_gone || { vbe-ctl dev show; return 1; }
 }
 

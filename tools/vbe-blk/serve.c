@@ -115,6 +115,22 @@ static void make_stable(struct server *s)
 	run_workers(s);
 }
 
+/*
+ * A driver may have written where it has nothing to say: the next one finds what is true.
+ * With @keep_cache its wish for the cache stays.
+ */
+static void restore_config(struct server *s, bool keep_cache)
+{
+	struct virtio_blk_config now, want = s->disk.config;
+
+	if (vbe_config_read(s->dev, 0, &now, sizeof(now)))
+		return;
+	if (keep_cache)
+		want.wce = now.wce;
+	if (memcmp(&now, &want, sizeof(now)))
+		vbe_config_write(s->dev, 0, &want, sizeof(want));
+}
+
 static void update_cache(struct server *s)
 {
 	bool wt = disk_writethrough(&s->disk, s->dev);
@@ -187,10 +203,8 @@ static void handle_reset(struct server *s, uint64_t cookie)
 		s->workers[i].unstable = false;
 	}
 	s->live = false;
-	if (s->disk.config.wce != s->disk.wce) {
-		s->disk.config.wce = s->disk.wce;
-		vbe_config_write(s->dev, offsetof(struct virtio_blk_config, wce), &s->disk.wce, 1);
-	}
+	s->disk.config.wce = s->disk.wce;
+	restore_config(s, false);
 	vbe_complete(s->dev, cookie, 0);
 	note("the driver has reset the device");
 }
@@ -267,6 +281,7 @@ static void resize(struct server *s)
 	if (ret <= 0)
 		return;
 	capacity = htole64(image_size(s->img) / SECTOR);
+	s->disk.config.capacity = capacity;
 	ret = vbe_config_write(s->dev, offsetof(struct virtio_blk_config, capacity), &capacity,
 			       sizeof(capacity));
 	if (ret)
@@ -310,6 +325,7 @@ static void resync(struct server *s)
 	/* Held events are never lost. */
 	if (info.status & VIRTIO_CONFIG_S_DRIVER_OK)
 		start_queues(s);
+	restore_config(s, true);
 	if (s->live)
 		update_cache(s);
 	for (uint32_t i = 0; i < s->n_started; i++)
@@ -340,6 +356,7 @@ static void handle_event(struct server *s, const struct vbe_event *ev)
 	case VBE_EVENT_KICK_FD:
 		return change_kick(s, ev->queue);
 	case VBE_EVENT_CONFIG:
+		restore_config(s, true);
 		return update_cache(s);
 	case VBE_EVENT_MEM:
 		return refresh_memory(s);

@@ -126,11 +126,14 @@ static int xen_place(struct xen_dev *xd, struct vbe_device *dev,
 {
 	int ret;
 
+	if (!strcmp(dev->transport->name, "mmio")) {
+		ret = xen_place_mmio(xd, &dev->params, extack);
+		if (ret)
+			return ret;
+	}
 	ret = xen_place_irq(xd, &dev->params, extack);
-	if (ret)
+	if (ret || !strcmp(dev->transport->name, "mmio"))
 		return ret;
-	if (!strcmp(dev->transport->name, "mmio"))
-		return xen_place_mmio(xd, &dev->params, extack);
 	if (!strcmp(dev->transport->name, "pci"))
 		return xen_place_pci(xd, dev, extack);
 	return xen_place_raw(xd, dev, extack);
