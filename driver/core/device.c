@@ -301,6 +301,11 @@ static int vbe_device_bind(struct vbe_device *dev, struct netlink_ext_ack *extac
 		NL_SET_ERR_MSG(extack, "a device of this provider reaches all memory of its guest: making one takes CAP_SYS_ADMIN");
 		return -EPERM;
 	}
+	/* Whoever serves all that appears opens it with rights that the asker may not have. */
+	if (p->path && !p->trusted && !p->provider_data) {
+		NL_SET_ERR_MSG(extack, "saying what a backend is to serve takes CAP_SYS_ADMIN");
+		return -EPERM;
+	}
 	if (!*transport)
 		transport = dev->provider->default_transport;
 	dev->transport = vbe_transport_find(transport);

@@ -140,6 +140,12 @@ rights() {
 	unprivileged vbe-ctl dev add nope > $out 2> $err
 	[ $? = 4 ]
 	result $? "an ordinary user may not add: exit code 4"
+	setpriv --bounding-set=-sys_admin vbe-ctl dev add nope --provider loop --path /etc/passwd > $out 2> $err
+	[ $? = 4 ] && grep -q CAP_SYS_ADMIN $err
+	result $? "a path to serve takes more than CAP_NET_ADMIN"
+	setpriv --bounding-set=-sys_admin vbe-ctl dev add ctl9 --provider loop > $out 2> $err &&
+		vbe-ctl dev del ctl9
+	result $? "and a device without takes no more"
 	unprivileged vbe-ctl dev del ctl0 > $out 2> $err
 	[ $? = 4 ]
 	result $? "an ordinary user may not delete: exit code 4"
