@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "slots.h"
 #include "vbe-ctl.h"
 
 #define NAME_SANE 256	/* what we bother the kernel with; it knows the true limit */
@@ -226,12 +227,44 @@ static int send_command(const struct args *a, int cmd,
 	return EXIT_OK;
 }
 
+/* The slot of bus 0 that is asked for; false for none, and for what is refused anyway. */
+static bool wanted_slot(const struct args *a, uint32_t *slot)
+{
+	const char *why, *base = a->opt[OPT_BASE];
+	uint64_t address;
+
+	if (a->opt[OPT_SLOT])
+		return !parse_u32(a->opt[OPT_SLOT], slot, &why);
+	if (!base || !strchr(base, ':') || parse_bdf(base, &address, &why) || address >> 8)
+		return false;
+	*slot = address >> 3;
+	return true;
+}
+
+/* What only the guest's device model knows. */
+static int check_slot(const struct args *a)
+{
+	const char *why, *provider = a->opt[OPT_PROVIDER];
+	uint32_t domid, slot;
+	char what[128];
+
+	if (!provider || strcmp(provider, "xen") || !a->opt[OPT_DOMID] ||
+	    parse_u32(a->opt[OPT_DOMID], &domid, &why) || !wanted_slot(a, &slot))
+		return EXIT_OK;
+	if (!slot_of_device_model(domid, slot, what, sizeof(what)))
+		return EXIT_OK;
+	return fail(a->cmd, EXIT_FAILED, "%s: slot %u is the guest's own device model's (%s)",
+		    a->pos[0], slot, what);
+}
+
 int cmd_dev_add(const struct args *a)
 {
 	struct args all = *a;
 	int ret;
 
 	ret = args_pairs(&all, 1);
+	if (!ret)
+		ret = check_slot(&all);
 	if (!ret)
 		ret = send_command(&all, VBE_CMD_DEV_NEW, build_add);
 	return ret ? ret : show_result(a, a->pos[0]);
