@@ -330,8 +330,9 @@ static int vbe_nl_put_backend(struct sk_buff *msg, const struct vbe_client *c)
 }
 
 static int vbe_nl_put_params(struct sk_buff *msg, struct vbe_device *dev,
-			     struct user_namespace *ns)
+			     struct sk_buff *asker)
 {
+	struct user_namespace *ns = sk_user_ns(NETLINK_CB(asker).sk);
 	const struct vbe_dev_params *p = &dev->params;
 
 	if (nla_put_u64_64bit(msg, VBE_ATTR_WINDOW_SIZE, p->window_size, VBE_ATTR_PAD) ||
@@ -344,9 +345,28 @@ static int vbe_nl_put_params(struct sk_buff *msg, struct vbe_device *dev,
 	return 0;
 }
 
-static int vbe_nl_put_place(struct sk_buff *msg, struct vbe_device *dev)
+/*
+ * Where a guest's disk is on this machine is no business of everybody's: of the device's
+ * owner, who is told by the device as well, and of administrators.
+ */
+static bool vbe_nl_may_see_path(const struct vbe_device *dev, struct sk_buff *asker)
 {
 	const struct vbe_dev_params *p = &dev->params;
+
+	return uid_eq(p->uid, current_euid()) ||
+	       (gid_valid(p->gid) && in_egroup_p(p->gid)) ||
+	       netlink_capable(asker, CAP_NET_ADMIN) || netlink_capable(asker, CAP_SYS_ADMIN);
+}
+
+static int vbe_nl_put_place(struct sk_buff *msg, struct vbe_device *dev,
+			    struct sk_buff *asker)
+{
+	const struct vbe_dev_params *p = &dev->params;
+	const char *path = p->path;
+
+	lockdep_assert_held(&dev->lock);
+	if (path && !vbe_nl_may_see_path(dev, asker))
+		path = NULL;
 
 	if (((p->set & BIT(VBE_PARAM_GUEST_ID)) &&
 	     nla_put_u32(msg, VBE_ATTR_GUEST_ID, p->guest_id)) ||
@@ -354,7 +374,7 @@ static int vbe_nl_put_place(struct sk_buff *msg, struct vbe_device *dev)
 	     nla_put_u64_64bit(msg, VBE_ATTR_BASE, p->base, VBE_ATTR_PAD)) ||
 	    ((p->set & BIT(VBE_PARAM_IRQ)) && nla_put_u32(msg, VBE_ATTR_IRQ, p->irq)) ||
 	    (p->grants && nla_put_flag(msg, VBE_ATTR_GRANTS)) ||
-	    (p->path && nla_put_string(msg, VBE_ATTR_PATH, p->path)) ||
+	    (path && nla_put_string(msg, VBE_ATTR_PATH, path)) ||
 	    (p->readonly && nla_put_flag(msg, VBE_ATTR_READONLY)) ||
 	    (*p->vdev && nla_put_string(msg, VBE_ATTR_VDEV, p->vdev)))
 		return -EMSGSIZE;
@@ -409,8 +429,9 @@ static int vbe_nl_put_name(struct sk_buff *msg, struct vbe_device *dev)
 	return 0;
 }
 
+/* @asker: the request */
 static int vbe_nl_put_device(struct sk_buff *msg, struct vbe_device *dev,
-			     struct user_namespace *ns)
+			     struct sk_buff *asker)
 {
 	int ret;
 
@@ -419,9 +440,9 @@ static int vbe_nl_put_device(struct sk_buff *msg, struct vbe_device *dev,
 	if (!ret)
 		ret = vbe_nl_put_fe(msg, dev);
 	if (!ret)
-		ret = vbe_nl_put_params(msg, dev, ns);
+		ret = vbe_nl_put_params(msg, dev, asker);
 	if (!ret)
-		ret = vbe_nl_put_place(msg, dev);
+		ret = vbe_nl_put_place(msg, dev, asker);
 	if (!ret)
 		ret = vbe_nl_put_virtio(msg, dev);
 	if (!ret)
@@ -433,12 +454,12 @@ static int vbe_nl_put_device(struct sk_buff *msg, struct vbe_device *dev,
 }
 
 static int vbe_nl_reply_device(struct sk_buff *msg, struct vbe_device *dev,
-			       struct user_namespace *ns, struct genl_info *info)
+			       struct sk_buff *asker, struct genl_info *info)
 {
 	void *hdr = genlmsg_put(msg, info->snd_portid, info->snd_seq, &vbe_nl_family, 0,
 				VBE_CMD_DEV_GET);
 
-	if (!hdr || vbe_nl_put_device(msg, dev, ns))
+	if (!hdr || vbe_nl_put_device(msg, dev, asker))
 		return -EMSGSIZE;
 	genlmsg_end(msg, hdr);
 	return 0;
@@ -463,7 +484,7 @@ int vbe_nl_dev_get_doit(struct sk_buff *skb, struct genl_info *info)
 		nlmsg_free(msg);
 		return PTR_ERR(dev);
 	}
-	ret = vbe_nl_reply_device(msg, dev, sk_user_ns(NETLINK_CB(skb).sk), info);
+	ret = vbe_nl_reply_device(msg, dev, skb, info);
 	vbe_device_put(dev);
 	if (ret) {
 		GENL_SET_ERR_MSG(info, "the device does not fit into one message");
@@ -549,9 +570,7 @@ static int vbe_nl_dump_device(struct sk_buff *msg, struct netlink_callback *cb,
 
 	if (!hdr)
 		return -EMSGSIZE;
-	return vbe_nl_dump_end(msg, cb, hdr,
-			       vbe_nl_put_device(msg, dev,
-						 sk_user_ns(NETLINK_CB(cb->skb).sk)));
+	return vbe_nl_dump_end(msg, cb, hdr, vbe_nl_put_device(msg, dev, cb->skb));
 }
 
 int vbe_nl_dev_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)

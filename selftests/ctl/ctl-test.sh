@@ -152,6 +152,24 @@ rights() {
 	unprivileged vbe-ctl dev show > $out 2> $err
 	grep -q ctl0 $out
 	result $? "an ordinary user may look"
+	path_is_told
+}
+
+# Where the images of guests are is not for all to know.
+path_is_told() {
+	vbe-ctl dev add ctlq type blk path /srv/secret.img
+	{ unprivileged vbe-ctl dev show ctlq; unprivileged vbe-ctl -j dev show; } > $out 2> $err
+	grep -q ctlq $out && grep -q '"name":"ctlq"' $out && ! grep -q secret $out
+	result $? "but not at what is served"
+	vbe-ctl -j dev show > $out 2> $err
+	grep -q '"path":"/srv/secret.img"' $out
+	result $? "root sees it in the list"
+	vbe-ctl dev set ctlq --owner nobody
+	unprivileged vbe-ctl dev show ctlq > $out 2> $err &&
+		unprivileged vbe-ctl -j dev show >> $out 2> $err
+	[ "$(grep -c /srv/secret.img $out)" = 2 ]
+	result $? "the owner of the device sees it"
+	try "and gone" 0 -- dev del ctlq
 }
 
 served() {
