@@ -171,10 +171,21 @@ static void xen_req_repeated(struct xen_vcpu *v)
 	}
 }
 
+/*
+ * Every vCPU that gives memory back asks for it, and it takes long. One pass serves all
+ * who asked before it began: who finds, when it is his turn, that one has begun since he
+ * came has been served, as they are under the lock from beginning to end.
+ */
 static void xen_req_invalidate(struct xen_guest *guest)
 {
+	int begun = atomic_read(&guest->passes);
+
 	mutex_lock(&guest->lock);
-	xen_mem_invalidate(guest);
+	if (atomic_read(&guest->passes) == begun) {
+		/* Fully ordered: it counts before the first page is unmapped. */
+		atomic_inc_return(&guest->passes);
+		xen_mem_invalidate(guest);
+	}
 	mutex_unlock(&guest->lock);
 }
 
@@ -188,7 +199,7 @@ static void xen_req_answer(struct xen_vcpu *v)
 	/* Xen looks at the data when it has seen the state. */
 	virt_wmb();
 	xen_slot_set_state(v, IOREQ_STATE_RESP_READY);
-	notify_remote_via_irq(v->irq);
+	notify_remote_via_evtchn(v->port);
 }
 
 static void xen_vcpu_work(struct work_struct *work)
@@ -220,7 +231,6 @@ static irqreturn_t xen_vcpu_interrupt(int irq, void *data)
 	/* The request was written before its state. */
 	virt_rmb();
 	v->req = *xen_slot(v);
-	v->irq = irq;
 	if (xen_req_is_plain(&v->req) && !xen_req_step(v, 0, &v->req.data, false)) {
 		xen_req_answer(v);
 	} else {
@@ -244,7 +254,7 @@ static void xen_port_close(domid_t domid, evtchn_port_t port)
 		HYPERVISOR_event_channel_op(EVTCHNOP_close, &close);
 }
 
-static int xen_vcpu_bind(struct xen_vcpu *v)
+static int xen_vcpu_connect(struct xen_vcpu *v)
 {
 	struct evtchn_bind_interdomain bind = {
 		.remote_dom = v->guest->domid,
@@ -253,13 +263,21 @@ static int xen_vcpu_bind(struct xen_vcpu *v)
 	int ret;
 
 	ret = HYPERVISOR_event_channel_op(EVTCHNOP_bind_interdomain, &bind);
+	if (!ret)
+		v->port = bind.local_port;
+	return ret;
+}
+
+static int xen_vcpu_bind(struct xen_vcpu *v)
+{
+	int ret = xen_vcpu_connect(v);
+
 	if (ret)
 		return ret;
-	v->port = bind.local_port;
-	ret = bind_evtchn_to_irqhandler_lateeoi(bind.local_port, xen_vcpu_interrupt, 0,
+	ret = bind_evtchn_to_irqhandler_lateeoi(v->port, xen_vcpu_interrupt, 0,
 						v->guest->irq_name, v);
 	if (ret < 0) {
-		xen_port_close(v->guest->domid, bind.local_port);
+		xen_port_close(v->guest->domid, v->port);
 		return ret;
 	}
 	v->irq = ret;
@@ -267,21 +285,41 @@ static int xen_vcpu_bind(struct xen_vcpu *v)
 }
 
 /* Reads that nobody answered any more read as ones. */
+static void xen_vcpu_sweep(struct xen_vcpu *v)
+{
+	u8 state = xen_slot_state(v);
+
+	if (state != IOREQ_STATE_READY && state != IOREQ_STATE_INPROCESS)
+		return;
+	/* Without an interrupt, the channel is needed for this one answer. */
+	if (!v->irq && xen_vcpu_connect(v))
+		return;
+	/* As in the interrupt. */
+	virt_rmb();
+	v->req = *xen_slot(v);
+	v->req.data = U64_MAX;
+	xen_req_answer(v);
+	if (!v->irq)
+		xen_port_close(v->guest->domid, v->port);
+}
+
 static void xen_vcpus_sweep(struct xen_guest *guest)
 {
 	u32 i;
 
-	for (i = 0; i < guest->n_vcpus; i++) {
-		struct xen_vcpu *v = &guest->vcpus[i];
-		u8 state = v->irq ? xen_slot_state(v) : IOREQ_STATE_NONE;
+	/* Nothing is asked of a server before its page is here. */
+	for (i = 0; guest->page.addr && i < guest->n_vcpus; i++)
+		xen_vcpu_sweep(&guest->vcpus[i]);
+}
 
-		if (state != IOREQ_STATE_READY && state != IOREQ_STATE_INPROCESS)
-			continue;
-		/* As in the interrupt. */
-		virt_rmb();
-		v->req = *xen_slot(v);
-		v->req.data = U64_MAX;
-		xen_req_answer(v);
+static void xen_vcpus_unbind(struct xen_guest *guest)
+{
+	u32 i;
+
+	for (i = 0; i < guest->n_vcpus; i++) {
+		if (guest->vcpus[i].irq)
+			unbind_from_irqhandler(guest->vcpus[i].irq, &guest->vcpus[i]);
+		guest->vcpus[i].irq = 0;
 	}
 }
 
@@ -305,9 +343,9 @@ void xen_ioreq_stop(struct xen_guest *guest)
 		xen_dmop_state(guest->domid, guest->server, false);
 	/* What came between the first sweep and that. */
 	xen_vcpus_sweep(guest);
-	for (i = 0; i < guest->n_vcpus; i++)
-		if (guest->vcpus[i].irq)
-			unbind_from_irqhandler(guest->vcpus[i].irq, &guest->vcpus[i]);
+	xen_vcpus_unbind(guest);
+	/* Whom no channel was left for at the start: now there are some. */
+	xen_vcpus_sweep(guest);
 	xen_frame_unmap(&guest->page);
 	if (guest->serving)
 		xen_dmop_destroy(guest->domid, guest->server);

@@ -102,6 +102,8 @@ struct xen_vcpu {
  * @n_vcpus: number
  * @irq_name: what their interrupts are called
  *
+ * @passes: times that all was unmapped because a vCPU asked; changes under @lock
+ *
  * @lock: protects @devs
  * @devs: list of struct xen_dev
  * @mem: its memory: memory.c's
@@ -122,6 +124,7 @@ struct xen_guest {
 	struct xen_vcpu *vcpus;
 	u32 n_vcpus;
 	char irq_name[16];
+	atomic_t passes;
 
 	struct mutex lock;
 	struct list_head devs;
