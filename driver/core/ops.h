@@ -147,6 +147,8 @@ enum {
  * @edge: the wired interrupt is one by its edges: what is behind it is told each time
  * @no_eoi: nobody tells when the guest acknowledges a wired interrupt
  * @no_msi: no message interrupts its guests
+ * @own_msi: a message without a vector (low byte 0, others not) is an interrupt of the
+ *	hypervisor's own: drivers mask it there, and leave the bit in the MSI-X table set
  * @any_type: an owner without privilege may serve a device of any virtio type: the
  *	FE is not this kernel
  * @list: the core's
@@ -170,6 +172,7 @@ struct vbe_provider_ops {
 	bool edge;
 	bool no_eoi;
 	bool no_msi;
+	bool own_msi;
 	bool any_type;
 	struct list_head list;
 

@@ -28,10 +28,19 @@ bool vbe_pci_msix_on(const struct vbe_pci *pci)
 	return pci->msix_control & PCI_MSIX_FLAGS_ENABLE;
 }
 
+/* See own_msi of the provider. All zeroes is no message: the entry was not written yet. */
+static bool vbe_pci_vector_masked(const struct vbe_pci *pci, const struct vbe_pci_vector *v)
+{
+	if (pci->dev->provider->own_msi && v->data && !(v->data & 0xff))
+		return false;
+	return v->masked;
+}
+
 static bool vbe_pci_vector_open(const struct vbe_pci *pci, u32 vector)
 {
 	return vbe_pci_msix_on(pci) && !(pci->msix_control & PCI_MSIX_FLAGS_MASKALL) &&
-	       (pci->command & PCI_COMMAND_MASTER) && !pci->vectors[vector].masked;
+	       (pci->command & PCI_COMMAND_MASTER) &&
+	       !vbe_pci_vector_masked(pci, &pci->vectors[vector]);
 }
 
 /**
@@ -142,7 +151,7 @@ static void vbe_pci_table_store(struct vbe_pci *pci, u32 vector, u32 field,
 	vbe_pci_table_write(v, field, lower_32_bits(a->data));
 	if (a->len == 8)
 		vbe_pci_table_write(v, field + 4, upper_32_bits(a->data));
-	pci->unmasked = old.masked && !v->masked;
+	pci->unmasked = vbe_pci_vector_masked(pci, &old) && !vbe_pci_vector_masked(pci, v);
 	if (provider->vector_changed &&
 	    (v->addr != old.addr || v->data != old.data || v->masked != old.masked))
 		provider->vector_changed(pci->dev, vector, v->addr, v->data, v->masked);

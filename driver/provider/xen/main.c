@@ -26,6 +26,8 @@ struct vbe_provider_ops xen_provider = {
 	.edge = IS_ENABLED(CONFIG_ARM64),
 	.no_eoi = true,
 	.no_msi = IS_ENABLED(CONFIG_ARM64),
+	/* By event channel: "hvm_pirq", which all HVM guests have before Xen 4.19. */
+	.own_msi = true,
 	.dev_add = xen_dev_add,
 	.dev_del = xen_dev_del,
 	.hide = vbe_fe_vanish,
