@@ -355,6 +355,9 @@ struct vbe_held {
  * @transport: how the driver talks
  * @transport_priv: the transport's
  * @guest: the guest it belongs to, reference held; or NULL. Set in dev_add
+ * @no_wire: it has no wired interrupt. Set in dev_add
+ * @features_required: features that it must have beside those of its provider. Set in
+ *	dev_add
  * @fe_users: FE operations under way that the core let in, by vbe_fe_enter()
  * @leaving: no more are let in as for a device that is there; set but while it is shown
  * @vanish: see vbe_fe_vanish()
@@ -407,6 +410,8 @@ struct vbe_device {
 	const struct vbe_transport_ops *transport;
 	void *transport_priv;
 	struct vbe_guest *guest;
+	bool no_wire;
+	u64 features_required;
 	atomic_t fe_users;
 	bool leaving;
 	struct work_struct vanish;

@@ -436,6 +436,9 @@ static int vbe_raw_irq_check(struct vbe_client *c, const struct vbe_raw_irq *irq
 		return vbe_fail(&c->why, -EINVAL, "resample_fd is for VBE_RAW_IRQ_LEVEL");
 	if ((irq->msi_addr || irq->msi_data) && irq->type != VBE_RAW_IRQ_MSI)
 		return vbe_fail(&c->why, -EINVAL, "msi_addr, msi_data are for VBE_RAW_IRQ_MSI");
+	if (irq->type != VBE_RAW_IRQ_MSI && c->dev->no_wire)
+		return vbe_fail(&c->why, -EOPNOTSUPP,
+				"the device was made without an interrupt (irq, or slot): it has messages only");
 	if (irq->type == VBE_RAW_IRQ_LEVEL && c->dev->provider->no_eoi)
 		return vbe_fail(&c->why, -EOPNOTSUPP,
 				"here nobody tells when the guest acknowledges a level: use edges, or messages");

@@ -61,29 +61,28 @@ static u8 xen_slot_free(unsigned long used)
 	return slot < XEN_SLOT_OURS ? slot : 0;
 }
 
-static int xen_place_pci(struct xen_dev *xd, struct vbe_device *dev,
+static int xen_place_pci(struct xen_dev *xd, const struct vbe_dev_params *p,
 			 struct netlink_ext_ack *extack)
 {
-	struct vbe_dev_params *p = &dev->params;
 	unsigned long used = xen_slots_used(xd->guest);
+	u64 base = p->base;
 
 	if (xd->guest->type != XEN_GUEST_HVM) {
 		NL_SET_ERR_MSG(extack, "transport pci needs an HVM guest, and xenstore does not say that this is one");
 		return -EOPNOTSUPP;
 	}
 	if (!(p->set & BIT(VBE_PARAM_BASE))) {
-		p->base = xen_slot_free(used) << 3;
-		if (!p->base) {
+		base = xen_slot_free(used) << 3;
+		if (!base) {
 			NL_SET_ERR_MSG(extack, "no PCI slot of the guest is left");
 			return -ENOSPC;
 		}
-		p->set |= BIT(VBE_PARAM_BASE);
 	}
-	if (p->base > 0xff || p->base & 7) {
+	if (base > 0xff || base & 7) {
 		NL_SET_ERR_MSG(extack, "a function is at 00:SLOT.0: the guest has one bus, and its firmware routes slots");
 		return -EINVAL;
 	}
-	xd->slot = p->base >> 3;
+	xd->slot = base >> 3;
 	if (xd->slot < XEN_SLOT_FIRST) {
 		NL_SET_ERR_MSG(extack, "slots 0 to 3 are the guest's own device model's");
 		return -EINVAL;
@@ -113,35 +112,47 @@ static int xen_place_irq(struct xen_dev *xd, const struct vbe_dev_params *p,
 }
 
 /* An emulator says itself where its regions are; base is the slot whose pin it has. */
-static int xen_place_raw(struct xen_dev *xd, struct vbe_device *dev,
+static int xen_place_raw(struct xen_dev *xd, const struct vbe_dev_params *p,
 			 struct netlink_ext_ack *extack)
 {
-	if (!(dev->params.set & BIT(VBE_PARAM_BASE)))
+	if (!(p->set & BIT(VBE_PARAM_BASE)))
 		return 0;
-	return xen_place_pci(xd, dev, extack);
+	return xen_place_pci(xd, p, extack);
 }
 
-static int xen_place(struct xen_dev *xd, struct vbe_device *dev,
+static int xen_place(struct xen_dev *xd, const struct vbe_dev_params *p,
 		     struct netlink_ext_ack *extack)
 {
+	const char *transport = xd->vbe->transport->name;
 	int ret;
 
-	if (!strcmp(dev->transport->name, "mmio")) {
-		ret = xen_place_mmio(xd, &dev->params, extack);
+	if (!strcmp(transport, "mmio")) {
+		ret = xen_place_mmio(xd, p, extack);
 		if (ret)
 			return ret;
 	}
-	ret = xen_place_irq(xd, &dev->params, extack);
-	if (ret || !strcmp(dev->transport->name, "mmio"))
+	ret = xen_place_irq(xd, p, extack);
+	if (ret || !strcmp(transport, "mmio"))
 		return ret;
-	if (!strcmp(dev->transport->name, "pci"))
-		return xen_place_pci(xd, dev, extack);
-	return xen_place_raw(xd, dev, extack);
+	if (!strcmp(transport, "pci"))
+		return xen_place_pci(xd, p, extack);
+	return xen_place_raw(xd, p, extack);
+}
+
+/* The slot that was chosen. The device has a name already, and may be looked at. */
+static void xen_place_tell(const struct xen_dev *xd, struct vbe_device *dev)
+{
+	if (!xd->slot)
+		return;
+	mutex_lock(&dev->lock);
+	dev->params.base = xd->slot << 3;
+	dev->params.set |= BIT(VBE_PARAM_BASE);
+	mutex_unlock(&dev->lock);
 }
 
 /* ---- life ------------------------------------------------------------------------------ */
 
-static int xen_dev_add_locked(struct xen_dev *xd, struct vbe_device *dev,
+static int xen_dev_add_locked(struct xen_dev *xd, const struct vbe_dev_params *p,
 			      struct netlink_ext_ack *extack)
 {
 	struct xen_guest *guest = xd->guest;
@@ -151,9 +162,10 @@ static int xen_dev_add_locked(struct xen_dev *xd, struct vbe_device *dev,
 		NL_SET_ERR_MSG(extack, "the domain is dying");
 		return -ENODEV;
 	}
-	ret = xen_place(xd, dev, extack);
+	ret = xen_place(xd, p, extack);
+	xd->vbe->no_wire = !xd->irq && !xd->slot;
 	if (!ret)
-		ret = xen_mem_attach(xd, &dev->params, extack);
+		ret = xen_mem_attach(xd, p, extack);
 	if (!ret)
 		list_add_tail(&xd->node, &guest->devs);
 	return ret;
@@ -191,13 +203,14 @@ int xen_dev_add(struct vbe_device *dev, const struct vbe_dev_params *p,
 		return ret;
 	}
 	mutex_lock(&xd->guest->lock);
-	ret = xen_dev_add_locked(xd, dev, extack);
+	ret = xen_dev_add_locked(xd, p, extack);
 	mutex_unlock(&xd->guest->lock);
 	if (ret) {
 		xen_guest_put(xd->guest);
 		kfree(xd);
 		return ret;
 	}
+	xen_place_tell(xd, dev);
 	vbe_guest_get(xd->guest->core);
 	dev->guest = xd->guest->core;
 	dev->provider_priv = xd;
