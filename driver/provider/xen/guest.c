@@ -95,7 +95,7 @@ static int xen_guest_permitted(u32 domid, struct netlink_ext_ack *extack)
 
 	if (xen_initial_domain())
 		return 0;
-	xen_store_read("", "target", value, sizeof(value));
+	xen_store_read("target", "", value, sizeof(value));
 	if (!kstrtou32(value, 10, &target) && target == domid)
 		return 0;
 	NL_SET_ERR_MSG(extack, "this domain is not dom0, and xenstore does not name the guest as its target");

@@ -285,6 +285,8 @@ int xen_mem_new(struct xen_guest *guest, struct netlink_ext_ack *extack)
 	if (last < 0) {
 		if (last == -ESRCH)
 			NL_SET_ERR_MSG(extack, "there is no domain of this number");
+		else if (last == -EPERM)
+			NL_SET_ERR_MSG(extack, "Xen does not let this domain emulate devices for that guest");
 		else
 			NL_SET_ERR_MSG(extack, "Xen does not say how much memory the guest has");
 		return last;
