@@ -7,10 +7,15 @@
  * A guest is begun by its first device and ended with its last. When the domain dies, its
  * devices are deleted: what is mapped of its memory would keep it a zombie. Xen tells of
  * deaths without saying whose, through a xenstore watch, to privileged domains only; so
- * we look at a channel of every guest, then and twice a second.
+ * we look at a channel of every guest, then and twice a second. On Arm that may be too late,
+ * and we look for what xl does before: see xen_guest_leaves().
  */
+#include <linux/atomic.h>
 #include <linux/delay.h>
+#include <linux/kthread.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/wait.h>
 
 #include <xen/xen.h>
 #include <xen/xenbus.h>
@@ -32,9 +37,20 @@ static bool xen_store_up;
 /* Of its own: the module waits for it to be empty. */
 static struct workqueue_struct *xen_burials;
 
+/* Looks who has died. What it does then must not wait for other tasks: xen_guest_leaves(). */
+static struct task_struct *xen_reaper;
+static DECLARE_WAIT_QUEUE_HEAD(xen_reaper_wait);
+static bool xen_look;
+
 static void xen_guest_bury(struct work_struct *work);
-static void xen_guests_reap(struct work_struct *work);
-static DECLARE_DELAYED_WORK(xen_reaper, xen_guests_reap);
+
+/* Somebody may have died, or there is somebody who can. */
+static void xen_guests_look(void)
+{
+	/* Pairs with xchg() in xen_reaper_run(). */
+	smp_store_release(&xen_look, true);
+	wake_up(&xen_reaper_wait);
+}
 
 /* ---- what xenstore says of a guest ------------------------------------------------ */
 
@@ -121,10 +137,58 @@ static int xen_guest_check(u32 domid, enum xen_guest_type *type,
 	return xen_guest_type(domid, type, extack);
 }
 
+/* ---- what xenstore no longer says --------------------------------------------------- */
+
+/*
+ * "xl destroy" deletes the guest's part of xenstore, and then has Xen destroy the domain.
+ * In that hypercall, on Arm, Xen goes through what is left of the guest's pages, again from
+ * the first whenever this domain has an interrupt. It gets to the end when we have let go of
+ * them; which, if dom0 has one vCPU and its kernel does not preempt, can only be before. So
+ * who does it yields to no other task.
+ */
+static void xen_guest_leaves(struct xenbus_watch *watch, const char *path, const char *token)
+{
+	struct xen_guest *guest = container_of(watch, struct xen_guest, farewell);
+	char *value = xenbus_read(XBT_NIL, guest->farewell_node, "", NULL);
+
+	if (!IS_ERR(value)) {
+		kfree(value);
+	} else if (PTR_ERR(value) == -ENOENT) {
+		WRITE_ONCE(guest->leaving, true);
+		xen_guests_look();
+	}
+}
+
+/* A guest that Xen has started may have no part in xenstore: then it does not leave it. */
+static void xen_farewell_begin(struct xen_guest *guest)
+{
+	char value[16];
+
+	if (guest->type != XEN_GUEST_ARM)
+		return;
+	snprintf(guest->farewell_node, sizeof(guest->farewell_node), "/local/domain/%u/domid",
+		 guest->domid);
+	xen_store_read(guest->farewell_node, "", value, sizeof(value));
+	if (!*value)
+		return;
+	guest->farewell.node = guest->farewell_node;
+	guest->farewell.callback = xen_guest_leaves;
+	if (register_xenbus_watch(&guest->farewell))
+		guest->farewell.node = NULL;
+}
+
+/* Not in xenbus's thread of watches, which it waits for. */
+static void xen_farewell_end(struct xen_guest *guest)
+{
+	if (guest->farewell.node)
+		unregister_xenbus_watch(&guest->farewell);
+}
+
 /* ---- begin and end ------------------------------------------------------------------- */
 
 static void xen_guest_free(struct xen_guest *guest)
 {
+	xen_farewell_end(guest);
 	if (guest->wq)
 		destroy_workqueue(guest->wq);
 	if (guest->core)
@@ -174,7 +238,8 @@ static struct xen_guest *xen_guest_begin(u32 domid, enum xen_guest_type type,
 	if (ret)
 		goto err_mem;
 	list_add_tail(&guest->node, &xen_guests);
-	mod_delayed_work(system_unbound_wq, &xen_reaper, XEN_LOOK);
+	xen_farewell_begin(guest);
+	xen_guests_look();
 	return guest;
 
 err_mem:
@@ -282,7 +347,9 @@ static struct xen_guest *xen_guest_next_dead(void)
 
 	mutex_lock(&xen_guests_lock);
 	list_for_each_entry(guest, &xen_guests, node) {
-		if (dead || guest->dying || !xen_ioreq_dead(guest))
+		if (dead || guest->dying)
+			continue;
+		if (!READ_ONCE(guest->leaving) && !xen_ioreq_dead(guest))
 			continue;
 		guest->dying = true;
 		guest->users++;
@@ -305,7 +372,7 @@ static void xen_guest_bury(struct work_struct *work)
  * Memory of all that have died first, and without waiting for RCU: see xen_mem_revoke().
  * So the rest is not done here, nor is xen_guests_lock held anywhere over such a wait.
  */
-static void xen_guests_reap(struct work_struct *work)
+static bool xen_guests_reap(void)
 {
 	struct xen_guest *guest;
 	bool any;
@@ -317,13 +384,27 @@ static void xen_guests_reap(struct work_struct *work)
 	mutex_lock(&xen_guests_lock);
 	any = !list_empty(&xen_guests);
 	mutex_unlock(&xen_guests_lock);
-	if (any)
-		queue_delayed_work(system_unbound_wq, &xen_reaper, XEN_LOOK);
+	return any;
+}
+
+static int xen_reaper_run(void *unused)
+{
+	bool any = false;
+
+	while (!kthread_should_stop()) {
+		wait_event_idle_timeout(xen_reaper_wait,
+					READ_ONCE(xen_look) || kthread_should_stop(),
+					any ? XEN_LOOK : MAX_SCHEDULE_TIMEOUT);
+		/* Whoever set it has said before what there is to see. */
+		xchg(&xen_look, false);
+		any = xen_guests_reap();
+	}
+	return 0;
 }
 
 static void xen_somebody_died(struct xenbus_watch *watch, const char *path, const char *token)
 {
-	mod_delayed_work(system_unbound_wq, &xen_reaper, 0);
+	xen_guests_look();
 }
 
 static struct xenbus_watch xen_death_watch = {
@@ -355,9 +436,21 @@ int xen_guests_init(void)
 	xen_burials = alloc_workqueue("vbe_xen", WQ_UNBOUND, 0);
 	if (!xen_burials)
 		return -ENOMEM;
+	xen_reaper = kthread_run(xen_reaper_run, NULL, "vbe_xen");
+	if (IS_ERR(xen_reaper)) {
+		ret = PTR_ERR(xen_reaper);
+		goto err_wq;
+	}
+	sched_set_fifo_low(xen_reaper);
 	ret = register_xenstore_notifier(&xen_store_notifier);
 	if (ret)
-		destroy_workqueue(xen_burials);
+		goto err_thread;
+	return 0;
+
+err_thread:
+	kthread_stop(xen_reaper);
+err_wq:
+	destroy_workqueue(xen_burials);
 	return ret;
 }
 
@@ -367,6 +460,6 @@ void xen_guests_exit(void)
 	unregister_xenstore_notifier(&xen_store_notifier);
 	if (xen_watching)
 		unregister_xenbus_watch(&xen_death_watch);
-	cancel_delayed_work_sync(&xen_reaper);
+	kthread_stop(xen_reaper);
 	destroy_workqueue(xen_burials);
 }

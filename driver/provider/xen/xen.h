@@ -37,6 +37,7 @@
 
 #include <xen/interface/event_channel.h>
 #include <xen/interface/xen.h>
+#include <xen/xenbus.h>
 
 #include "vbe.h"
 
@@ -92,6 +93,10 @@ struct xen_vcpu {
  * @type: kind of machine
  * @dying: it has gone, or goes; no more devices
  * @burial: deletes its devices then
+ * @farewell: watch on its part of xenstore, which goes before it does; .node is NULL
+ *	where there is none
+ * @farewell_node: what is watched
+ * @leaving: that part has gone. Set once, by the watch
  * @core: what the core knows of it
  * @wq: answers to requests that have to wait, one work item per vCPU
  *
@@ -115,6 +120,9 @@ struct xen_guest {
 	enum xen_guest_type type;
 	bool dying;
 	struct work_struct burial;
+	struct xenbus_watch farewell;
+	char farewell_node[40];
+	bool leaving;
 	struct vbe_guest *core;
 	struct workqueue_struct *wq;
 
