@@ -6,7 +6,8 @@
  *
  * A backend may end at any instruction. What it leaves behind:
  *
- *  - its mappings: gone with its VMAs, or turned into scratch memory;
+ *  - its mappings: gone with its VMAs, or turned into scratch memory; what it did not give
+ *    back of transient memory is given back;
  *  - its call eventfds: unhooked; its kick eventfds: kicks are latched again;
  *  - a held FE action: answered at once on its behalf;
  *  - I/O that the host's storage still does for it, straight to or from FE
@@ -141,6 +142,7 @@ static void vbe_backend_end(struct vbe_device *dev, struct vbe_client *c)
 	if (dev->client != c)
 		return;
 	dev->client = NULL;
+	vbe_windows_unmap(dev);
 	vbe_backend_unhook(dev);
 	if (dev->transport->backend_gone)
 		dev->transport->backend_gone(dev);
@@ -380,7 +382,7 @@ static int vbe_setup_alloc(struct vbe_setup *s, struct vbe_device *dev, struct v
 static u64 vbe_setup_features(struct vbe_device *dev, const struct vbe_dev_setup *a)
 {
 	u64 features = (a->features & ~dev->transport->features_owned) |
-		       dev->provider->features_required;
+		       vbe_fe_features_required(dev);
 
 	if (a->flags & VBE_SETUP_F_QUEUE_STOP)
 		features |= dev->transport->features_queue_stop;

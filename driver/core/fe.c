@@ -17,8 +17,9 @@
  *     No backend: it ended before, and its end has been dealt with.
  *     Time-out: revoke its memory. It lives on with scratch memory; the attachment
  *     is over, and the loss policy applies;
- *  3. either way the kernel then disables the queues, clears the in-flight area,
- *     and the driver sees status 0.
+ *  3. either way the kernel then gives back what is mapped of transient memory (the
+ *     driver frees its rings next), disables the queues, clears the in-flight area, and
+ *     the driver sees status 0.
  */
 #include <linux/highmem.h>
 #include <linux/nospec.h>
@@ -131,6 +132,15 @@ u64 vbe_fe_features(struct vbe_device *dev)
 }
 
 /**
+ * vbe_fe_features_required() - what every driver of a device has to take
+ * @dev: device
+ */
+u64 vbe_fe_features_required(const struct vbe_device *dev)
+{
+	return dev->provider->features_required | dev->features_required;
+}
+
+/**
  * vbe_fe_set_features() - what the driver takes
  * @dev: device, visible
  * @features: bits
@@ -165,11 +175,11 @@ u8 vbe_fe_status(struct vbe_device *dev)
 
 /*
  * A driver that takes what was not offered, leaves out VERSION_1, or leaves out
- * what the provider cannot do without (ACCESS_PLATFORM) is refused.
+ * what the device cannot do without (ACCESS_PLATFORM) is refused.
  */
 static bool vbe_fe_negotiate(struct vbe_device *dev)
 {
-	u64 must = dev->provider->features_required | BIT_ULL(VIRTIO_F_VERSION_1);
+	u64 must = vbe_fe_features_required(dev) | BIT_ULL(VIRTIO_F_VERSION_1);
 	u64 features = dev->features_staged;
 
 	if ((features & ~dev->features) || (must & ~features))
@@ -292,6 +302,9 @@ void vbe_fe_reset(struct vbe_device *dev)
 	if (dev->status &&
 	    vbe_held_ask(dev, VBE_EVENT_RESET, VBE_NO_QUEUE, 0) == VBE_ANSWER_TIMEOUT)
 		vbe_fe_overdue(dev);
+	vbe_windows_unmap(dev);
+	if (dev->status && dev->provider->quiesced)
+		dev->provider->quiesced(dev);
 	vbe_fe_forget(dev);
 	mutex_unlock(&dev->fe_lock);
 }
@@ -353,8 +366,11 @@ int vbe_fe_queue_stop(struct vbe_device *dev, u32 index, u32 *base)
 		ret = -EOPNOTSUPP;
 	else
 		ret = vbe_fe_queue_ask(q, base);
-	if (!ret)
+	if (!ret) {
+		/* Other queues touch theirs again. */
+		vbe_windows_unmap(dev);
 		vbe_fe_queue_forget(q);
+	}
 	mutex_unlock(&dev->fe_lock);
 	return ret;
 }

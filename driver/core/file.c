@@ -103,7 +103,7 @@ static void vbe_info_fill(struct vbe_device *dev, struct vbe_dev_info *info)
 	info->max_queues = VBE_MAX_QUEUES;
 	info->pending_cookie = dev->held.cookie;
 	info->features_allowed = ~dev->transport->features_owned |
-				 dev->provider->features_required;
+				 vbe_fe_features_required(dev);
 	down_read(&dev->mem_sem);
 	info->n_windows = dev->n_windows;
 	for (i = 0; i < dev->n_windows; i++)
@@ -454,6 +454,8 @@ static int vbe_ioctl_mem_query(void *ctx, void *arg, struct vbe_new_fd *nfd)
 		query->mem_class = win->mem_class;
 		query->fe_addr = win->fe_addr;
 		query->len = win->len;
+		query->mmap_offset = win->mem_class == VBE_MEM_COPY ? 0 :
+				     vbe_mmap_offset(win->fe_addr);
 	}
 	up_read(&dev->mem_sem);
 	return ret;
@@ -516,7 +518,9 @@ static const struct vbe_ioctl vbe_device_ioctls[] = {
 	VBE_IOCTL(VBE_IOC_ERROR_TEXT, vbe_error_text, out_text, vbe_ioctl_error_text),
 	VBE_IOCTL(VBE_IOC_MEM_COPY, vbe_mem_copy, entries, vbe_ioctl_mem_copy),
 	VBE_IOCTL(VBE_IOC_MEM_FD, vbe_mem_fd, __reserved, vbe_ioctl_mem_fd),
+	VBE_IOCTL(VBE_IOC_MEM_MAP, vbe_mem_map, ranges, vbe_ioctl_mem_map),
 	VBE_IOCTL(VBE_IOC_MEM_QUERY, vbe_mem_query, len, vbe_ioctl_mem_query),
+	VBE_IOCTL(VBE_IOC_MEM_UNMAP, vbe_mem_map, ranges, vbe_ioctl_mem_unmap),
 	VBE_IOCTL(VBE_IOC_QUEUE_KICK_FD, vbe_queue_kick_fd, __reserved, vbe_ioctl_queue_kick_fd),
 	VBE_IOCTL(VBE_IOC_QUEUE_INFO, vbe_queue_info, device, vbe_ioctl_queue_info),
 	VBE_IOCTL(VBE_IOC_QUEUE_SET_FDS, vbe_queue_fds, __reserved, vbe_ioctl_queue_set_fds),

@@ -4,9 +4,9 @@
  *
  * Copyright (c) 2026 The vbe authors
  *
- * FE memory is one mmap-able space: the file offset is the FE address. Pages come
- * in by fault, in batches, and are put into the page table under mem_sem. That is
- * the whole trick of revocation:
+ * FE memory is one mmap-able space: the file offset is the FE address (almost: see
+ * VBE_MMAP_HIGH). Pages come in by fault, in batches, and are put into the page table
+ * under mem_sem. That is the whole trick of revocation:
  *
  *	revoke:	 down_write(mem_sem); revoked = true; unmap_mapping_range(everything);
  *		 up_write (a window that goes is unmapped after that)
@@ -91,8 +91,10 @@ static int vbe_insert_special(struct vm_area_struct *vma, unsigned long va, stru
 {
 	vm_fault_t ret;
 
+	/* Not by vm_page_prot, where writes to entries that do not allow it are noticed. */
 	if (vma->vm_flags & VM_PFNMAP)
-		ret = vmf_insert_pfn(vma, va, page_to_pfn(page));
+		ret = vmf_insert_pfn_prot(vma, va, page_to_pfn(page),
+					  vm_get_page_prot(vma->vm_flags));
 	else
 		ret = vbe_insert_mixed(vma, va, page_to_pfn(page));
 	if (ret == VM_FAULT_NOPAGE)
@@ -215,7 +217,8 @@ static int vbe_insert_demand(struct vm_area_struct *vma, unsigned long va, pgoff
  * backend that touches pages in any order has each block looked up once.
  */
 static int vbe_insert_foreign(struct vm_area_struct *vma, unsigned long va,
-			      struct vbe_window *win, u64 addr, unsigned long *done)
+			      struct vbe_window *win, u64 addr, bool write,
+			      unsigned long *done)
 {
 	unsigned long index = (addr - win->fe_addr) >> PAGE_SHIFT;
 	unsigned long before = min3((unsigned long)(addr >> PAGE_SHIFT) % VBE_FAULT_BATCH,
@@ -227,7 +230,7 @@ static int vbe_insert_foreign(struct vm_area_struct *vma, unsigned long va,
 	got = win->ops->insert(win, vma, va, index - before,
 			       vbe_fault_pages(vma, va, win, addr, VBE_FAULT_BATCH -
 					       (addr >> PAGE_SHIFT) % VBE_FAULT_BATCH),
-			       before);
+			       before, write);
 	if (got < 0)
 		return got;
 	*done = got;
@@ -238,13 +241,13 @@ static int vbe_insert_window(struct vm_fault *vmf, struct vbe_window *win, u64 a
 			     unsigned long *done)
 {
 	unsigned long va = vmf->address & PAGE_MASK;
+	bool write = vmf->flags & FAULT_FLAG_WRITE;
 
 	if (!win->ops)
 		return vbe_insert_pages(vmf->vma, va, win, addr, done);
 	if (win->ops->insert)
-		return vbe_insert_foreign(vmf->vma, va, win, addr, done);
-	return vbe_insert_demand(vmf->vma, va, vmf->pgoff, win, addr,
-				 vmf->flags & FAULT_FLAG_WRITE, done);
+		return vbe_insert_foreign(vmf->vma, va, win, addr, write, done);
+	return vbe_insert_demand(vmf->vma, va, vmf->pgoff, win, addr, write, done);
 }
 
 /* Are its pages not this kernel's? */
@@ -442,6 +445,18 @@ static const struct vm_operations_struct vbe_foreign_vm_ops = {
 	.mprotect = vbe_foreign_mprotect,
 };
 
+/*
+ * A page may be there for reading only, with an entry that says so; but what the mapping
+ * allows is asked for once more when it is written to.
+ */
+static const struct vm_operations_struct vbe_transient_vm_ops = {
+	.open = vbe_foreign_open,
+	.close = vbe_mem_close,
+	.fault = vbe_mem_fault,
+	.pfn_mkwrite = vbe_mem_fault,
+	.mprotect = vbe_foreign_mprotect,
+};
+
 static int vbe_map_release(struct inode *inode, struct file *file)
 {
 	struct vbe_map *map = file->private_data;
@@ -499,7 +514,7 @@ static struct file *vbe_map_backing(struct vbe_client *c, const struct vm_area_s
 	struct vbe_window *win;
 
 	down_read(&dev->mem_sem);
-	win = vbe_window_reachable(dev, (u64)vma->vm_pgoff << PAGE_SHIFT,
+	win = vbe_window_reachable(dev, vbe_mmap_addr((u64)vma->vm_pgoff << PAGE_SHIFT),
 				   vma->vm_end - vma->vm_start);
 	if (!c->revoked && win && win->file)
 		backing = get_file(win->file);
@@ -525,7 +540,7 @@ static struct file *vbe_map_new(struct vbe_client *c, struct vm_area_struct *vma
 	}
 	map->client = c;
 	map->owner = get_file(vma->vm_file);
-	map->fe_addr = (u64)vma->vm_pgoff << PAGE_SHIFT;
+	map->fe_addr = vbe_mmap_addr((u64)vma->vm_pgoff << PAGE_SHIFT);
 	xa_init(&map->scratch);
 	return file;
 }
@@ -565,7 +580,8 @@ static int vbe_map_bind(struct vbe_client *c, struct vm_area_struct *vma, struct
 		vm_flags_clear(vma, VM_MAYWRITE | (win->file ? VM_SHARED : 0));
 	vm_flags_set(vma, win->mem_class == VBE_MEM_PFN ? VM_PFNMAP : VM_MIXEDMAP);
 	if (vbe_window_foreign(win)) {
-		vma->vm_ops = &vbe_foreign_vm_ops;
+		vma->vm_ops = win->flags & VBE_WINDOW_F_TRANSIENT ? &vbe_transient_vm_ops :
+								    &vbe_foreign_vm_ops;
 		vm_flags_set(vma, VM_IO);
 	}
 	return 0;

@@ -201,6 +201,12 @@ struct vbe_provider_ops {
 	 */
 	void (*hide)(struct vbe_device *dev, bool force);
 	/**
+	 * @quiesced: the driver resets the device, and the backend has stopped, or
+	 * has lost the memory. The driver is told when this returns. Process context,
+	 * may sleep. Optional.
+	 */
+	void (*quiesced)(struct vbe_device *dev);
+	/**
 	 * @inject: deliver an interrupt. Any context, under RCU; see
 	 * &struct vbe_irq.nested.
 	 */

@@ -92,7 +92,15 @@ static inline int vbe_fail(struct vbe_why *why, int err, const char *text)
  *	others that cannot be had are left out. Return: how many were put in, at least 1;
  *	-EAGAIN: not now, it will be asked again in a moment; or errors as of @get. In a
  *	page fault, mem_sem held for reading; other threads may insert the same pages at
- *	the same time. The entries are never moved or changed, only emptied.
+ *	the same time. The entries are never moved or changed, only emptied. With @write
+ *	page @want is being written to, perhaps through an entry that does not allow it:
+ *	only windows with VBE_WINDOW_F_TRANSIENT insert such; where it shall not be
+ *	written, -ENXIO, and the entry has gone.
+ * @map: the backend is going to touch pages @first.. of the window, @n of them. Return: 0;
+ *	errors as of @insert. Process context, mem_sem held for reading. Optional
+ * @unmap: give back those of pages @first.. of the window, @n of them, that are mapped,
+ *	after they have left all page tables. For windows with VBE_WINDOW_F_TRANSIENT.
+ *	Process context, mem_sem held for reading. Cannot fail.
  * @copy: with @insert, or alone for a window of class "copy": @len bytes at FE address
  *	@addr, within one page, to or from @buf, which is of the linear map and within one
  *	page, too. Return: 0, or errors as of @get. Process context, mem_sem held for
@@ -103,13 +111,15 @@ struct vbe_window_ops {
 		    struct page **pages);
 	bool (*busy)(struct vbe_window *win, bool give_up);
 	long (*insert)(struct vbe_window *win, struct vm_area_struct *vma, unsigned long va,
-		       unsigned long first, unsigned long n, unsigned long want);
+		       unsigned long first, unsigned long n, unsigned long want, bool write);
+	int (*map)(struct vbe_window *win, unsigned long first, unsigned long n, bool write);
+	void (*unmap)(struct vbe_window *win, unsigned long first, unsigned long n);
 	int (*copy)(struct vbe_window *win, u64 addr, void *buf, u32 len, bool to_fe);
 };
 
 /**
  * struct vbe_window - a range of FE addresses that the backend may reach
- * @fe_addr: first FE address, page aligned (also the mmap offset)
+ * @fe_addr: first FE address, page aligned; vbe_mmap_offset() says what to mmap
  * @len: bytes, whole pages
  * @mem_class: &enum vbe_mem_class
  * @flags: VBE_WINDOW_F_*
@@ -583,6 +593,7 @@ void vbe_setup_free(struct vbe_device *dev);
 /* ---- fe.c: what a transport asks on behalf of the driver ------------------- */
 
 u64 vbe_fe_features(struct vbe_device *dev);
+u64 vbe_fe_features_required(const struct vbe_device *dev);
 int vbe_fe_set_features(struct vbe_device *dev, u64 features);
 u8 vbe_fe_status(struct vbe_device *dev);
 int vbe_fe_set_status(struct vbe_device *dev, u8 status);
@@ -638,6 +649,8 @@ struct vbe_window *vbe_window_reachable(struct vbe_device *dev, u64 addr, u64 le
 bool vbe_window_busy(struct vbe_window *win, bool give_up);
 bool vbe_device_mem_busy(struct vbe_device *dev, bool give_up);
 struct address_space *vbe_window_mapping(struct vbe_client *c, const struct vbe_window *win);
+u64 vbe_mmap_offset(u64 addr);
+u64 vbe_mmap_addr(u64 offset);
 u64 vbe_window_offset(const struct vbe_window *win, u64 addr);
 void vbe_window_zap(struct vbe_client *c, const struct vbe_window *win, u64 addr, u64 len);
 void vbe_inflight_replace(struct vbe_device *dev, struct page **pages);
@@ -648,6 +661,12 @@ struct page **vbe_pages_alloc(unsigned long n);
 void vbe_pages_free(struct page **pages, unsigned long n);
 void vbe_client_revoke_mem(struct vbe_client *c);
 int vbe_mem_copy(struct vbe_client *c, const struct vbe_copy_entry *e, void *bounce, bool to_fe);
+
+/* ---- range.c: memory that is given back after use --------------------------------- */
+
+int vbe_ioctl_mem_map(void *ctx, void *arg, struct vbe_new_fd *nfd);
+int vbe_ioctl_mem_unmap(void *ctx, void *arg, struct vbe_new_fd *nfd);
+void vbe_windows_unmap(struct vbe_device *dev);
 
 /* ---- map.c: memory in a backend's address space ------------------------------------ */
 

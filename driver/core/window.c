@@ -18,6 +18,7 @@
 #include "vbe.h"
 
 #define VBE_COPY_MAX		SZ_1M
+#define VBE_ADDR_HIGH		BIT_ULL(63)	/* at VBE_MMAP_HIGH */
 
 static unsigned long mem_limit_mb;
 module_param(mem_limit_mb, ulong, 0644);
@@ -125,6 +126,17 @@ static bool vbe_windows_overlap(const struct vbe_window *a, const struct vbe_win
 	return a->fe_addr < b->fe_addr + b->len && b->fe_addr < a->fe_addr + a->len;
 }
 
+/* Can mmap() be told of all of it? */
+static bool vbe_window_has_offset(const struct vbe_window *win)
+{
+	u64 last = win->fe_addr + win->len - 1;
+
+	if (last < VBE_MMAP_INFLIGHT)
+		return true;
+	return win->fe_addr >= VBE_ADDR_HIGH &&
+	       last - VBE_ADDR_HIGH <= LLONG_MAX - VBE_MMAP_HIGH;
+}
+
 static int vbe_window_check(struct vbe_device *dev, const struct vbe_window *win)
 {
 	u32 i;
@@ -132,8 +144,7 @@ static int vbe_window_check(struct vbe_device *dev, const struct vbe_window *win
 	if (!win->len || !PAGE_ALIGNED(win->fe_addr) || !PAGE_ALIGNED(win->len) ||
 	    win->fe_addr + win->len < win->fe_addr)
 		return -EINVAL;
-	if (win->mem_class != VBE_MEM_COPY &&
-	    win->fe_addr + win->len > VBE_MMAP_INFLIGHT)
+	if (win->mem_class != VBE_MEM_COPY && !vbe_window_has_offset(win))
 		return -EINVAL;
 	if (dev->n_windows == VBE_MAX_WINDOWS)
 		return -ENOSPC;
@@ -324,14 +335,33 @@ struct address_space *vbe_window_mapping(struct vbe_client *c, const struct vbe_
 }
 
 /**
+ * vbe_mmap_offset() - where mmap() has an FE address
+ * @addr: FE address, in a window that can be mapped; or that of the in-flight area
+ */
+u64 vbe_mmap_offset(u64 addr)
+{
+	return addr < VBE_ADDR_HIGH ? addr : addr - VBE_ADDR_HIGH + VBE_MMAP_HIGH;
+}
+
+/**
+ * vbe_mmap_addr() - the FE address, or that of the in-flight area, at an offset of mmap()
+ * @offset: any
+ */
+u64 vbe_mmap_addr(u64 offset)
+{
+	return offset < VBE_MMAP_HIGH ? offset : offset - VBE_MMAP_HIGH + VBE_ADDR_HIGH;
+}
+
+/**
  * vbe_window_offset() - where an FE address is in that address space, in bytes
  * @win: window
  * @addr: FE address within it
  */
 u64 vbe_window_offset(const struct vbe_window *win, u64 addr)
 {
-	return win->file ? win->file_offset + (addr - win->fe_addr) : addr;
+	return win->file ? win->file_offset + (addr - win->fe_addr) : vbe_mmap_offset(addr);
 }
+EXPORT_SYMBOL_GPL(vbe_window_offset);
 
 /**
  * vbe_window_zap() - take pages out of a backend's page tables

@@ -34,7 +34,9 @@ _Static_assert(sizeof(struct vbe_config_rw) == 24, "vbe_config_rw");
 _Static_assert(sizeof(struct vbe_queue_info) == 48, "vbe_queue_info");
 _Static_assert(sizeof(struct vbe_queue_fds) == 24, "vbe_queue_fds");
 _Static_assert(sizeof(struct vbe_complete) == 24, "vbe_complete");
-_Static_assert(sizeof(struct vbe_mem_query) == 32, "vbe_mem_query");
+_Static_assert(sizeof(struct vbe_mem_query) == 40, "vbe_mem_query");
+_Static_assert(sizeof(struct vbe_mem_range) == 16, "vbe_mem_range");
+_Static_assert(sizeof(struct vbe_mem_map) == 24, "vbe_mem_map");
 _Static_assert(sizeof(struct vbe_copy_entry) == 24, "vbe_copy_entry");
 _Static_assert(sizeof(struct vbe_mem_copy) == 24, "vbe_mem_copy");
 _Static_assert(sizeof(struct vbe_mem_fd) == 16, "vbe_mem_fd");
@@ -100,12 +102,16 @@ FIXTURE_TEARDOWN(ioctl)
 
 /* ---- sizes of all structs ------------------------------------------------------ */
 
-/* An argument which, when its size is right, gives @want however often. */
+/*
+ * An argument which, when its size is right, gives @want however often. It was @min bytes at
+ * first.
+ */
 struct size_case {
 	const char *what;
 	unsigned long cmd;
 	bool control;
 	uint32_t size;
+	uint32_t min;
 	int want;
 	uint8_t arg[256];
 };
@@ -117,6 +123,7 @@ static void size_arg(struct size_case *c, const char *what, unsigned long cmd, u
 	c->what = what;
 	c->cmd = cmd;
 	c->size = size;
+	c->min = size;
 	c->want = want;
 }
 
@@ -151,7 +158,7 @@ static int with_size(int fd, const struct size_case *c, uint32_t size, uint8_t t
 static void check_sizes(struct __test_metadata *_metadata, int fd, struct size_case *c)
 {
 	static uint8_t buf[8192] __attribute__((aligned(4096)));
-	uint32_t small[] = { 0, 1, 4, 7, c->size - 1 }, i;
+	uint32_t small[] = { 0, 1, 4, 7, c->min - 1 }, i;
 	long page = sysconf(_SC_PAGESIZE);
 	uint8_t *edge;
 	int ret;
@@ -162,6 +169,8 @@ static void check_sizes(struct __test_metadata *_metadata, int fd, struct size_c
 		EXPECT_TRUE(about_size(fd))
 			TH_LOG("%s with size %u: error text is not about it", c->what, small[i]);
 	}
+	EXPECT_EQ(c->want, with_size(fd, c, c->min, 0, buf))
+		TH_LOG("%s with its first size", c->what);
 	EXPECT_EQ(c->want, with_size(fd, c, c->size, 0, buf))
 		TH_LOG("%s with its size", c->what);
 	EXPECT_FALSE(c->want == -EINVAL && about_size(fd))
@@ -231,6 +240,7 @@ TEST_F(ioctl, sizes_setup)
 static void check_device_sizes(struct __test_metadata *_metadata, int fd)
 {
 	struct vbe_copy_entry entry = { .len = 0 };
+	struct vbe_mem_range range = { .len = 0 };
 	struct size_case c;
 
 	size_arg(&c, "DEV_INFO", VBE_IOC_DEV_INFO, sizeof(struct vbe_dev_info), 0);
@@ -254,10 +264,18 @@ static void check_device_sizes(struct __test_metadata *_metadata, int fd)
 	size_arg(&c, "DEV_PARAM", VBE_IOC_DEV_PARAM, sizeof(struct vbe_dev_param), -ENOENT);
 	check_sizes(_metadata, fd, &c);
 	size_arg(&c, "MEM_QUERY", VBE_IOC_MEM_QUERY, sizeof(struct vbe_mem_query), 0);
+	c.min = offsetof(struct vbe_mem_query, mmap_offset);
 	check_sizes(_metadata, fd, &c);
 	size_arg(&c, "MEM_COPY", VBE_IOC_MEM_COPY, sizeof(struct vbe_mem_copy), 0);
 	((struct vbe_mem_copy *)c.arg)->n = 1;
 	((struct vbe_mem_copy *)c.arg)->entries = (uintptr_t)&entry;
+	check_sizes(_metadata, fd, &c);
+	size_arg(&c, "MEM_MAP", VBE_IOC_MEM_MAP, sizeof(struct vbe_mem_map), 0);
+	((struct vbe_mem_map *)c.arg)->n = 1;
+	((struct vbe_mem_map *)c.arg)->ranges = (uintptr_t)&range;
+	check_sizes(_metadata, fd, &c);
+	c.what = "MEM_UNMAP";
+	c.cmd = VBE_IOC_MEM_UNMAP;
 	check_sizes(_metadata, fd, &c);
 	size_arg(&c, "MEM_FD", VBE_IOC_MEM_FD, sizeof(struct vbe_mem_fd), 0);
 	check_sizes(_metadata, fd, &c);
@@ -343,7 +361,7 @@ TEST_F(ioctl, control_fd_does_nothing_else)
 TEST_F(ioctl, unknown_ioctls)
 {
 	unsigned long strange[] = {
-		_IO(VBE_IOC_MAGIC, 0x7f), _IO(VBE_IOC_MAGIC, 0x1f), _IO('x', 1), 0,
+		_IO(VBE_IOC_MAGIC, 0x7f), _IO(VBE_IOC_MAGIC, 0x31), _IO('x', 1), 0,
 		_IOWR(VBE_IOC_MAGIC, 0x10, int), ~0U,
 	};
 	unsigned int i;
@@ -354,9 +372,10 @@ TEST_F(ioctl, unknown_ioctls)
 		EXPECT_EQ(-ENOTTY, xioctl(self->fd, strange[i], NULL))
 			TH_LOG("ioctl 0x%lx on a device fd", strange[i]);
 	}
-	for (i = 0x10; i <= 0x1e; i++)
+	for (i = 0x10; i <= 0x1f; i++)
 		EXPECT_EQ(-ENOTTY, xioctl(self->ctl, _IO(VBE_IOC_MAGIC, i), NULL))
 			TH_LOG("device ioctl 0x%x on " VBE_NODE, i);
+	EXPECT_EQ(-ENOTTY, xioctl(self->ctl, VBE_IOC_MEM_UNMAP, NULL));
 	for (i = 0x20; i <= 0x22; i++)
 		EXPECT_EQ(-EOPNOTSUPP, xioctl(self->fd, _IO(VBE_IOC_MAGIC, i), NULL))
 			TH_LOG("raw ioctl 0x%x on a virtio device", i);
@@ -852,10 +871,13 @@ static int good_call(int fd, unsigned long cmd, struct good_setup *g)
 	struct vbe_mem_query w = { .size = sizeof(w) };
 	struct vbe_mem_copy copy = { .size = sizeof(copy), .n = 1 };
 	struct vbe_mem_fd m = { .size = sizeof(m) };
+	struct vbe_mem_map ranges = { .size = sizeof(ranges), .n = 1 };
 	struct vbe_copy_entry e = { .len = 0 };
+	struct vbe_mem_range r = { .len = 0 };
 	struct vbe_queue_info q;
 	struct vbe_dev_info i;
 
+	ranges.ranges = (uintptr_t)&r;
 	copy.entries = (uintptr_t)&e;
 	switch (cmd) {
 	case VBE_IOC_DEV_INFO: return dev_info(fd, &i);
@@ -869,6 +891,8 @@ static int good_call(int fd, unsigned long cmd, struct good_setup *g)
 	case VBE_IOC_MEM_QUERY: return xioctl(fd, cmd, &w);
 	case VBE_IOC_MEM_COPY: return xioctl(fd, cmd, &copy);
 	case VBE_IOC_MEM_FD: return xioctl(fd, cmd, &m);
+	case VBE_IOC_MEM_MAP:
+	case VBE_IOC_MEM_UNMAP: return xioctl(fd, cmd, &ranges);
 	}
 	return dev_simple(fd, cmd);
 }
@@ -883,6 +907,8 @@ TEST_F(ioctl, everything_is_enodev_when_gone)
 	for (nr = 0x10; nr <= 0x1c; nr++)
 		EXPECT_WHY(self->fd, ENODEV,
 			   good_call(self->fd, _IO(VBE_IOC_MAGIC, nr), self->g));
+	EXPECT_WHY(self->fd, ENODEV, good_call(self->fd, VBE_IOC_MEM_MAP, self->g));
+	EXPECT_WHY(self->fd, ENODEV, good_call(self->fd, VBE_IOC_MEM_UNMAP, self->g));
 	EXPECT_EQ(0, wait_event(self->fd, VBE_EVENT_GONE, &ev, COMES_MS));
 	EXPECT_WHY(self->ctl, ENOENT, open_struct(self->ctl, NAME, sizeof(NAME), 0, 0));
 	ASSERT_EQ(0, dev_add_named(NAME))

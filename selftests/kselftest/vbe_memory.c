@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * FE memory as the backend reaches it: MEM_QUERY, mmap() rules, MEM_COPY, MEM_FD,
+ * FE memory as the backend reaches it: MEM_QUERY, mmap() rules, MEM_COPY, MEM_MAP,
+ * MEM_UNMAP, MEM_FD,
  * the in-flight area, and scratch memory after revocation.
  *
  * Copyright (c) 2026 The vbe authors
@@ -113,6 +114,7 @@ TEST_F(memory, query)
 	EXPECT_EQ(VBE_MEM_PINNED, self->w.mem_class);
 	EXPECT_EQ(0, self->w.flags & VBE_WINDOW_F_READONLY);
 	EXPECT_EQ(0, self->w.fe_addr % self->page);
+	EXPECT_EQ(self->w.fe_addr, self->w.mmap_offset);
 	ASSERT_DONE(dev_info(self->fd, &i));
 	EXPECT_EQ(self->n_windows, i.n_windows);
 	EXPECT_EQ(1U << VBE_MEM_PINNED, i.mem_classes);
@@ -444,6 +446,113 @@ TEST_F(memory, copy_unwritable_entries)
 	ASSERT_EQ(0, mprotect(e, self->page, PROT_READ));
 	EXPECT_EQ(-EFAULT, copy_n(self->fd, e, 1, 0, &failed));
 	munmap(e, self->page);
+}
+
+/* ---- MEM_MAP, MEM_UNMAP --------------------------------------------------------------- */
+
+static const unsigned long range_calls[] = { VBE_IOC_MEM_MAP, VBE_IOC_MEM_UNMAP };
+
+static int range_n(int fd, unsigned long cmd, struct vbe_mem_range *r, uint32_t n,
+		   uint32_t flags, uint32_t *failed)
+{
+	struct vbe_mem_map m = { .size = sizeof(m), .flags = flags, .n = n, .out_failed = 77,
+				 .ranges = (uintptr_t)r };
+	int ret = xioctl(fd, cmd, &m);
+
+	*failed = m.out_failed;
+	return ret;
+}
+
+TEST_F(memory, range_bad_call)
+{
+	struct vbe_mem_range *r = calloc(VBE_MAX_MEM_RANGES + 1, sizeof(*r));
+	uint32_t failed, i;
+	int fd = self->fd;
+
+	ASSERT_NE(NULL, r);
+	for (i = 0; i < ARRAY_LEN(range_calls); i++) {
+		unsigned long cmd = range_calls[i];
+
+		EXPECT_WHY(fd, EINVAL, range_n(fd, cmd, r, 0, 0, &failed));
+		EXPECT_WHY(fd, EINVAL, range_n(fd, cmd, r, VBE_MAX_MEM_RANGES + 1, 0, &failed));
+		EXPECT_WHY(fd, EINVAL, range_n(fd, cmd, r, 0xffffffff, 0, &failed));
+		EXPECT_WHY(fd, EINVAL, range_n(fd, cmd, r, 1, 2, &failed));
+		EXPECT_WHY(fd, EINVAL, range_n(fd, cmd, r, 1, 1U << 31, &failed));
+		EXPECT_WHY(fd, EFAULT, range_n(fd, cmd, NULL, 1, 0, &failed));
+		EXPECT_WHY(fd, EFAULT, range_n(fd, cmd, (void *)-64L, 1, 0, &failed));
+	}
+	EXPECT_WHY(fd, EINVAL, range_n(fd, VBE_IOC_MEM_UNMAP, r, 1, VBE_MAP_F_WRITE, &failed));
+	free(r);
+}
+
+TEST_F(memory, range_partly_bad)
+{
+	uint64_t at = self->w.fe_addr, end = at + self->w.len;
+	struct vbe_mem_range r[] = {
+		{ at, 64, 1 },				/* good */
+		{ at + 1, 8192, 1 },			/* good: of no page's beginning */
+		{ end + (1ULL << 40), 1, 0 },		/* past all windows */
+		{ end - 8, 16, 0 },			/* across its end */
+		{ ~0ULL - 3, 16, 0 },			/* wraps */
+		{ 1ULL << 63, 4096, 0 },		/* a grant, here */
+		{ VBE_MMAP_INFLIGHT, 1, 0 },		/* no FE memory */
+		{ at, 0, 0 },				/* nothing */
+		{ end - 1, 1, 1 },			/* good */
+	};
+	uint32_t failed, i, k, n = ARRAY_LEN(r);
+
+	for (k = 0; k < ARRAY_LEN(range_calls); k++) {
+		for (i = 0; i < n; i++)
+			r[i].status = 77;
+		ASSERT_DONE(range_n(self->fd, range_calls[k], r, n, 0, &failed));
+		EXPECT_EQ(n - 3, failed);
+		EXPECT_EQ(0, r[0].status);
+		EXPECT_EQ(0, r[1].status);
+		EXPECT_EQ(0, r[n - 1].status);
+		for (i = 2; i < n - 2; i++)
+			EXPECT_EQ(-EFAULT, r[i].status)
+				TH_LOG("bad range %u", i);
+		EXPECT_EQ(-EINVAL, r[n - 2].status);
+	}
+}
+
+/* Only what is lent is taken back: this window stays as it is. */
+TEST_F(memory, range_unmap_takes_nothing_else)
+{
+	struct vbe_mem_range r = { .fe_addr = self->w.fe_addr, .len = self->page };
+	uint8_t *p = map(self->fd, self->w.mmap_offset, self->page, RW, MAP_SHARED);
+	uint32_t failed;
+
+	ASSERT_NE(MAP_FAILED, p);
+	p[5] = 55;
+	ASSERT_DONE(range_n(self->fd, VBE_IOC_MEM_UNMAP, &r, 1, 0, &failed));
+	EXPECT_EQ(0, failed);
+	EXPECT_EQ(55, p[5]);
+	r.len = COPY_MAX + 1;
+	ASSERT_DONE(range_n(self->fd, VBE_IOC_MEM_MAP, &r, 1, VBE_MAP_F_WRITE, &failed));
+	EXPECT_EQ(1, failed);
+	EXPECT_EQ(-EINVAL, r.status);
+	munmap(p, self->page);
+}
+
+TEST_F(memory, range_unwritable)
+{
+	struct vbe_mem_range *r = mmap(NULL, self->page, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint32_t failed, i;
+
+	ASSERT_NE(MAP_FAILED, r);
+	*r = (struct vbe_mem_range){ self->w.fe_addr, 1, 0 };
+	ASSERT_EQ(0, mprotect(r, self->page, PROT_READ));
+	for (i = 0; i < ARRAY_LEN(range_calls); i++)
+		EXPECT_EQ(-EFAULT, range_n(self->fd, range_calls[i], r, 1, 0, &failed));
+	munmap(r, self->page);
+}
+
+/* Where grants would be is nothing to be mapped. */
+TEST_F(memory, no_map_high)
+{
+	EXPECT_NO_MAP(EINVAL, self->fd, VBE_MMAP_HIGH, self->page, RW, MAP_SHARED);
+	EXPECT_NO_MAP(EINVAL, self->fd, VBE_MMAP_HIGH - self->page, 2 * self->page, RW, MAP_SHARED);
 }
 
 /* ---- MEM_FD -------------------------------------------------------------------------- */

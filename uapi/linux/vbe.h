@@ -48,11 +48,17 @@
 #define VBE_MAX_CONFIG		4096	/* bytes of device config space */
 #define VBE_MAX_INFLIGHT	(8U << 20) /* bytes of in-flight area per queue */
 #define VBE_MAX_COPY_ENTRIES	1024	/* entries of one MEM_COPY */
+#define VBE_MAX_MEM_RANGES	1024	/* ranges of one MEM_MAP or MEM_UNMAP */
 #define VBE_ERROR_TEXT_MAX	160	/* bytes of an error text, with its NUL */
 #define VBE_PARAM_MAX		1024	/* bytes of a parameter's value, with its NUL */
 
 /* mmap() offset of the in-flight area; below it, an offset is an FE address. */
 #define VBE_MMAP_INFLIGHT	(1ULL << 62)
+/*
+ * FE addresses from 2^63 on are no offsets that the kernel takes: here is the one at
+ * which 2^63 is mapped, and those above it follow. See &struct vbe_mem_query.mmap_offset.
+ */
+#define VBE_MMAP_HIGH		(3ULL << 61)
 
 #define VBE_IOC_MAGIC		0xBE
 
@@ -78,10 +84,13 @@
 #define VBE_IOC_MEM_FD		_IO(VBE_IOC_MAGIC, 0x1c)
 #define VBE_IOC_QUEUE_KICK_FD	_IO(VBE_IOC_MAGIC, 0x1d)
 #define VBE_IOC_DEV_PARAM	_IO(VBE_IOC_MAGIC, 0x1e)
+#define VBE_IOC_MEM_MAP		_IO(VBE_IOC_MAGIC, 0x1f)
 /* on a device fd, transport "raw" only */
 #define VBE_IOC_RAW_REGION	_IO(VBE_IOC_MAGIC, 0x20)
 #define VBE_IOC_RAW_MATCH	_IO(VBE_IOC_MAGIC, 0x21)
 #define VBE_IOC_RAW_IRQ		_IO(VBE_IOC_MAGIC, 0x22)
+/* on a device fd */
+#define VBE_IOC_MEM_UNMAP	_IO(VBE_IOC_MAGIC, 0x30)
 /* on a guest fd, see <linux/vbe_guest.h>: 0x40 to 0x4f */
 
 /**
@@ -544,6 +553,13 @@ struct vbe_complete {
  * believe it. The part that devices write is writable. No fixed buffers in here.
  */
 #define VBE_WINDOW_F_GUARDED	(1U << 1)
+/*
+ * What stands behind an address is the FE's to take back when it gets a buffer back: it
+ * comes when the backend touches it, or by MEM_MAP, and stays until MEM_UNMAP. So a
+ * backend gives back what it touched of a buffer before it publishes it as used; else
+ * the driver may give the device up for good. Rings stay until reset.
+ */
+#define VBE_WINDOW_F_TRANSIENT	(1U << 2)
 
 /**
  * struct vbe_mem_query - VBE_IOC_MEM_QUERY: one window
@@ -551,8 +567,10 @@ struct vbe_complete {
  * @index: in: 0 up to n_windows - 1 (ENOENT past the end)
  * @flags: out: VBE_WINDOW_F_*
  * @mem_class: out: &enum vbe_mem_class
- * @fe_addr: out: first FE address; also the offset to mmap
+ * @fe_addr: out: first FE address
  * @len: out: bytes
+ * @mmap_offset: out: offset to mmap: @fe_addr, but for addresses from 2^63 on; 0 for class
+ *	"copy"
  */
 struct vbe_mem_query {
 	__u32 size;
@@ -561,6 +579,7 @@ struct vbe_mem_query {
 	__u32 mem_class;
 	__aligned_u64 fe_addr;
 	__aligned_u64 len;
+	__aligned_u64 mmap_offset;
 };
 
 /**
@@ -595,6 +614,47 @@ struct vbe_mem_copy {
 	__u32 n;
 	__u32 out_failed;
 	__aligned_u64 entries;
+};
+
+/**
+ * struct vbe_mem_range - one range of VBE_IOC_MEM_MAP or VBE_IOC_MEM_UNMAP
+ * @fe_addr: first FE address; what is meant is all pages that the range touches
+ * @len: bytes, not 0; MEM_MAP: at most 1 MiB
+ * @status: out: 0, or a negative errno for this range alone
+ */
+struct vbe_mem_range {
+	__aligned_u64 fe_addr;
+	__u32 len;
+	__s32 status;
+};
+
+#define VBE_MAP_F_WRITE		(1U << 0)
+
+/**
+ * struct vbe_mem_map - VBE_IOC_MEM_MAP and VBE_IOC_MEM_UNMAP: transient memory
+ * @size: sizeof(struct vbe_mem_map)
+ * @flags: MEM_MAP: VBE_MAP_F_WRITE: the backend is going to write there; MEM_UNMAP: 0
+ * @n: 1..VBE_MAX_MEM_RANGES ranges
+ * @out_failed: out: how many ranges have a status other than 0
+ * @ranges: user pointer to &struct vbe_mem_range [n]
+ *
+ * For windows with VBE_WINDOW_F_TRANSIENT. MEM_MAP is a hint: it has the ranges ready in
+ * few hypercalls, before the backend touches the first page of them. It may touch them
+ * without. MEM_UNMAP takes them out of the backend's mappings and gives them back; when
+ * it returns, nothing holds them. Touching one again brings it back, if the FE still
+ * lets the backend have it, and gives scratch memory if not.
+ *
+ * Either does nothing on other windows that can be mapped. Returns 0 when all ranges
+ * were tried. Status: EFAULT not within one window, or not for writing, or the FE does
+ * not let the backend have it; EINVAL @len; EAGAIN, ENOMEM not now: touch it;
+ * EOPNOTSUPP MEM_MAP on a window of class "copy"; ENODEV.
+ */
+struct vbe_mem_map {
+	__u32 size;
+	__u32 flags;
+	__u32 n;
+	__u32 out_failed;
+	__aligned_u64 ranges;
 };
 
 #define VBE_MEM_FD_F_READONLY	(1U << 0)

@@ -106,7 +106,7 @@ static long xen_pv_insert(struct xen_mem *mem, struct vm_area_struct *vma, unsig
 
 static long xen_window_insert(struct vbe_window *win, struct vm_area_struct *vma,
 			      unsigned long va, unsigned long first, unsigned long n,
-			      unsigned long want)
+			      unsigned long want, bool write)
 {
 	struct xen_dev *xd = win->priv;
 	struct xen_mem *mem = xd->guest->mem;
