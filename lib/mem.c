@@ -15,6 +15,10 @@
 
 #define COPY_MAX	(1u << 20)	/* bytes per copy entry, <linux/vbe.h> */
 
+#define MAP_MAX		(1u << 20)	/* bytes per range, of MEM_MAP */
+#define MAP_ALONE	4096u		/* bytes for which a page fault is as good */
+#define RANGES		64u		/* of one call, for the engine */
+
 /* Rings are the engine's to write. */
 #define NOT_WRITABLE	(VBE_VQ_WINDOW_RO | VBE_VQ_WINDOW_RINGS)
 
@@ -86,6 +90,90 @@ static int engine_write(void *opaque, uint64_t fe_addr, const void *src, uint32_
 	return copy_range(opaque, fe_addr, (uint8_t *)src, len, VBE_COPY_F_TO_FE);
 }
 
+static int do_ranges(struct vbe_dev *dev, unsigned long cmd, struct vbe_mem_range *ranges,
+		     uint32_t n, uint32_t flags)
+{
+	struct vbe_mem_map arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.n = n,
+		.ranges = (uintptr_t)ranges,
+	};
+	int ret = vbe_ioctl(dev, cmd, &arg);
+
+	return ret ? ret : (int)arg.out_failed;
+}
+
+static int all_ranges(struct vbe_dev *dev, unsigned long cmd, struct vbe_mem_range *ranges,
+		      unsigned int n, uint32_t flags)
+{
+	int failed = 0;
+
+	while (n) {
+		uint32_t batch = n < VBE_MAX_MEM_RANGES ? n : VBE_MAX_MEM_RANGES;
+		int ret = do_ranges(dev, cmd, ranges, batch, flags);
+
+		if (ret < 0)
+			return ret;
+		failed += ret;
+		ranges += batch;
+		n -= batch;
+	}
+	return failed;
+}
+
+int vbe_mem_map(struct vbe_dev *dev, struct vbe_mem_range *ranges, unsigned int n, uint32_t flags)
+{
+	return all_ranges(dev, VBE_IOC_MEM_MAP, ranges, n, flags);
+}
+
+int vbe_mem_unmap(struct vbe_dev *dev, struct vbe_mem_range *ranges, unsigned int n)
+{
+	return all_ranges(dev, VBE_IOC_MEM_UNMAP, ranges, n, 0);
+}
+
+/*
+ * Worth a call of its own are those which the kernel maps in fewer steps than it takes page
+ * faults. Whatever becomes of it: pages come when they are touched, or do not.
+ */
+static void engine_want(void *opaque, const struct vbe_vq_range *ranges, uint32_t n, bool write)
+{
+	uint32_t flags = write ? VBE_MAP_F_WRITE : 0, len, i = 0;
+	struct vbe_mem_range batch[RANGES];
+
+	for (; n; n--, ranges++) {
+		for (uint64_t at = 0; ranges->len > MAP_ALONE && at < ranges->len; at += len) {
+			len = ranges->len - at < MAP_MAX ? ranges->len - at : MAP_MAX;
+			batch[i++] = (struct vbe_mem_range){ .fe_addr = ranges->fe_addr + at,
+							     .len = len };
+			if (i < RANGES)
+				continue;
+			do_ranges(opaque, VBE_IOC_MEM_MAP, batch, i, flags);
+			i = 0;
+		}
+	}
+	if (i)
+		do_ranges(opaque, VBE_IOC_MEM_MAP, batch, i, flags);
+}
+
+/* A range that is in no window any more has been given back with that. */
+static int engine_release(void *opaque, const struct vbe_vq_range *ranges, uint32_t n)
+{
+	struct vbe_mem_range batch[RANGES];
+	uint32_t i;
+
+	while (n) {
+		for (i = 0; i < n && i < RANGES; i++)
+			batch[i] = (struct vbe_mem_range){ .fe_addr = ranges[i].fe_addr,
+							   .len = ranges[i].len };
+		if (do_ranges(opaque, VBE_IOC_MEM_UNMAP, batch, i, 0) < 0)
+			return -1;
+		ranges += i;
+		n -= i;
+	}
+	return 0;
+}
+
 /* The window of @dev that is the same as @q, or NULL. */
 static struct vbe_vq_window *same_window(struct vbe_dev *dev, const struct vbe_mem_query *q)
 {
@@ -103,7 +191,8 @@ static struct vbe_vq_window *same_window(struct vbe_dev *dev, const struct vbe_m
  * Map a window; at @old, where one like it was mapped before. That may be another one: only a new
  * mapping is sure to be of what is there now, and has no scratch memory from the time between.
  */
-static void map_window(struct vbe_dev *dev, struct vbe_vq_window *w, struct vbe_vq_window *old)
+static void map_window(struct vbe_dev *dev, struct vbe_vq_window *w, struct vbe_vq_window *old,
+		       uint64_t offset)
 {
 	int prot = PROT_READ | (w->flags & VBE_VQ_WINDOW_RO ? 0 : PROT_WRITE);
 	void *at = old ? old->host : NULL;
@@ -112,7 +201,7 @@ static void map_window(struct vbe_dev *dev, struct vbe_vq_window *w, struct vbe_
 	if (w->len > SIZE_MAX)
 		return;
 	host = mmap(at, w->len, prot, MAP_SHARED | (at ? MAP_FIXED : 0), dev->fd,
-		    (off_t)w->fe_addr);
+		    (off_t)offset);
 	/* What cannot be mapped (address space, caps) can still be copied. */
 	if (host != MAP_FAILED) {
 		w->host = host;
@@ -143,9 +232,12 @@ static int table_add(struct vbe_dev *dev, struct table *t, const struct vbe_mem_
 	w->fe_addr = q->fe_addr;
 	w->len = q->len;
 	w->flags = (q->flags & VBE_WINDOW_F_READONLY ? VBE_VQ_WINDOW_RO : 0) |
-		   (q->flags & VBE_WINDOW_F_GUARDED ? VBE_VQ_WINDOW_RINGS : 0);
+		   (q->flags & VBE_WINDOW_F_GUARDED ? VBE_VQ_WINDOW_RINGS : 0) |
+		   (q->flags & VBE_WINDOW_F_TRANSIENT ? VBE_VQ_WINDOW_TRANSIENT : 0);
+	/* A kernel that does not tell the offset has no window elsewhere. */
 	if (q->mem_class != VBE_MEM_COPY)
-		map_window(dev, w, same_window(dev, q));
+		map_window(dev, w, same_window(dev, q), q->mmap_offset ? q->mmap_offset :
+									 q->fe_addr);
 	t->n++;
 	return 0;
 }
@@ -203,6 +295,8 @@ int vbe_mem_refresh(struct vbe_dev *dev)
 	dev->mem.opaque = dev;
 	dev->mem.read = engine_read;
 	dev->mem.write = engine_write;
+	dev->mem.want = engine_want;
+	dev->mem.release = engine_release;
 	__atomic_store_n(&dev->loaded, true, __ATOMIC_RELEASE);
 	return 0;
 }
@@ -267,7 +361,10 @@ static void *mapped(const struct vbe_dev *dev, uint64_t fe_addr, size_t len, uin
 
 		if (off >= w->len || len > w->len - off)
 			continue;
-		if (access & VBE_ACCESS_WRITE && w->flags)
+		if (access & VBE_ACCESS_WRITE && w->flags & NOT_WRITABLE)
+			return NULL;
+		/* What would have to be given back is rather copied. */
+		if (w->flags & VBE_VQ_WINDOW_TRANSIENT)
 			return NULL;
 		return w->host ? (uint8_t *)w->host + off : NULL;
 	}
@@ -284,7 +381,7 @@ static bool writable(const struct vbe_dev *dev, uint64_t fe_addr, size_t len)
 		for (uint32_t i = 0; i < dev->mem.nr_windows && !w; i++)
 			if (fe_addr - dev->windows[i].fe_addr < dev->windows[i].len)
 				w = &dev->windows[i];
-		if (!w || w->flags)
+		if (!w || w->flags & NOT_WRITABLE)
 			return false;
 		left = w->len - (fe_addr - w->fe_addr);
 		if (left >= len)

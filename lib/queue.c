@@ -7,6 +7,8 @@
 
 #include "private.h"
 
+#define RANGES_MIN	1024u	/* notes of transient memory, of a queue */
+
 /**
  * struct vbe_queue - a queue of a device
  * @vq: the engine's part
@@ -15,6 +17,8 @@
  * @kick: what it is kicked by
  * @slots: the engine's notes, kept for the next start
  * @nr_slots: their number
+ * @ranges: its notes of transient memory, likewise; NULL while there was none
+ * @nr_ranges: their number
  * @size: entries; 0 while not started
  * @packed: ring format, once started
  * @base: where it ended, as &vbe_queue_info.base; kept after a stop
@@ -30,6 +34,8 @@ struct vbe_queue {
 	struct vbe_kick kick;
 	struct vbe_vq_slot *slots;
 	uint32_t nr_slots;
+	struct vbe_vq_range *ranges;
+	uint32_t nr_ranges;
 	uint32_t size;
 	bool packed;
 	uint32_t base;
@@ -75,6 +81,7 @@ void vbe_queue_free(struct vbe_queue *q)
 	vbe_queue_stop(q);
 	vbe_kick_exit(&q->kick);
 	free(q->slots);
+	free(q->ranges);
 	free(q);
 }
 
@@ -90,6 +97,26 @@ static int grow_slots(struct vbe_queue *q, uint32_t n)
 	free(q->slots);
 	q->slots = slots;
 	q->nr_slots = n;
+	return 0;
+}
+
+/* Some for each chain, for what is mapped and given back with it. Beyond them, it is copied. */
+static int grow_ranges(struct vbe_queue *q, const struct vbe_vq_mem *mem, uint32_t size)
+{
+	uint32_t n = size < RANGES_MIN / 4 ? RANGES_MIN : 4 * size;
+	struct vbe_vq_range *ranges;
+	bool any = false;
+
+	for (uint32_t i = 0; i < mem->nr_windows; i++)
+		any |= mem->windows[i].flags & VBE_VQ_WINDOW_TRANSIENT;
+	if (!any || q->nr_ranges >= n)
+		return 0;
+	ranges = calloc(n, sizeof(*ranges));
+	if (!ranges)
+		return -ENOMEM;
+	free(q->ranges);
+	q->ranges = ranges;
+	q->nr_ranges = n;
 	return 0;
 }
 
@@ -153,10 +180,14 @@ int vbe_queue_start(struct vbe_queue *q, uint32_t flags)
 	if (ret)
 		return ret;
 	ret = grow_slots(q, cfg.size);
+	if (!ret)
+		ret = grow_ranges(q, cfg.mem, cfg.size);
 	if (ret)
 		return ret;
 	cfg.slots = q->slots;
 	cfg.nr_slots = q->nr_slots;
+	cfg.ranges = q->ranges;
+	cfg.nr_ranges = q->nr_ranges;
 	q->error = vbe_vq_init(&q->vq, &cfg);
 	if (q->error)
 		return -EPROTO;

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* Copyright (c) 2026 The vbe authors */
-/* Chains: elements that cross windows, indirect tables, and copies from and to segments. */
+/*
+ * Chains: elements that cross windows or lie in transient ones, indirect tables, and copies from
+ * and to segments.
+ */
 #include "internal.h"
 
-/* An element that crosses windows. Bounded by the caller's segments: each piece takes one. */
+/*
+ * An element that crosses windows, or is in a transient one: then it is copied, or it is noted
+ * what to give back. Bounded by the caller's segments: each piece takes one.
+ */
 int vbe_chain_add_slow(struct vbe_vq *vq, struct vbe_vq_chain *chain, uint64_t addr,
 		       uint32_t len, bool write)
 {
@@ -14,6 +20,9 @@ int vbe_chain_add_slow(struct vbe_vq *vq, struct vbe_vq_chain *chain, uint64_t a
 	for (; len; len -= got, addr += got) {
 		if (vbe_find(vq, addr, len, write, &host, &got))
 			return VBE_VQ_E_ADDR;
+		if (host && vbe_mem_transient(vq->mem, addr) &&
+		    (got < VBE_VQ_TRANSIENT_MIN || !vbe_range_add(vq, addr, got)))
+			host = NULL;
 		ret = vbe_chain_seg(chain, host, addr, got, write);
 		if (ret)
 			return ret;
@@ -42,8 +51,10 @@ static int table_open(struct vbe_vq *vq, struct table *t, uint64_t addr, uint32_
 		return VBE_VQ_E_WRAP;
 	if (vbe_find(vq, addr, len, false, &host, &got))
 		return VBE_VQ_E_ADDR;
-	/* No alignment is demanded of a table. */
+	/* No alignment is demanded of a table. Nobody would give a transient one back. */
 	t->host = got == len && !((uintptr_t)host & 7) ? host : NULL;
+	if (vq->transient && vbe_mem_transient(vq->mem, addr))
+		t->host = NULL;
 	t->addr = addr;
 	t->nr = len / DESC_SIZE;
 	t->nr_buf = 0;

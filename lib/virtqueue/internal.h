@@ -49,6 +49,14 @@ int vbe_ring_map(struct vbe_vq *vq, struct vbe_vq_ring *ring, uint32_t len, uint
 int vbe_ring_copy_in(struct vbe_vq *vq, uint64_t addr, void *dst, uint32_t len);
 int vbe_ring_copy_out(struct vbe_vq *vq, uint64_t addr, const void *src, uint32_t len);
 
+/* transient.c */
+bool vbe_mem_transient(const struct vbe_vq_mem *mem, uint64_t addr);
+void vbe_ranges_init(struct vbe_vq *vq, const struct vbe_vq_config *cfg);
+void vbe_ranges_set_mem(struct vbe_vq *vq);
+bool vbe_range_add(struct vbe_vq *vq, uint64_t addr, uint32_t len);
+void vbe_ranges_want(struct vbe_vq *vq, const struct vbe_vq_chain *chain);
+int vbe_ranges_release(struct vbe_vq *vq, uint32_t n);
+
 /* chain.c */
 int vbe_chain_add_slow(struct vbe_vq *vq, struct vbe_vq_chain *chain, uint64_t addr,
 		       uint32_t len, bool write);
@@ -193,8 +201,9 @@ static inline int vbe_find(struct vbe_vq *vq, uint64_t addr, uint32_t len, bool 
 	return vbe_mem_find(vq->mem, addr, len, write, host, got, &vq->hit);
 }
 
-static inline void vbe_chain_start(struct vbe_vq_chain *chain)
+static inline void vbe_chain_start(struct vbe_vq *vq, struct vbe_vq_chain *chain)
 {
+	vq->first_range = 0;
 	chain->nr_read = 0;
 	chain->nr_write = 0;
 	chain->read_len = 0;
@@ -244,7 +253,7 @@ static inline int vbe_chain_add(struct vbe_vq *vq, struct vbe_vq_chain *chain, u
 		return VBE_VQ_E_WRAP;
 	if (vbe_unlikely(vbe_find(vq, addr, len, write, &host, &got)))
 		return VBE_VQ_E_ADDR;
-	if (vbe_unlikely(got < len))
+	if (vbe_unlikely(got < len || vq->transient))
 		return vbe_chain_add_slow(vq, chain, addr, len, write);
 	return vbe_chain_seg(chain, host, addr, len, write);
 }
@@ -258,6 +267,9 @@ static inline void vbe_chain_finish(struct vbe_vq *vq, struct vbe_vq_chain *chai
 	s->state = SLOT_POPPED;
 	s->gen++;
 	s->writable = chain->write_len;
+	s->ranges = vq->first_range;
+	if (vbe_unlikely(s->ranges))
+		vbe_ranges_want(vq, chain);
 	chain->token = (s->gen & 0xffff) << 16 | slot;
 	chain->nr_descs = s->count;
 	chain->id = s->id;

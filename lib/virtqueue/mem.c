@@ -37,17 +37,20 @@ int vbe_mem_find(const struct vbe_vq_mem *mem, uint64_t addr, uint32_t len, bool
 }
 
 /*
- * Finds the next piece, at most 2^31 bytes, of a longer copy. A piece that is not mapped needs
- * the callback, so the lack of it is found here.
+ * Finds the next piece, at most 2^31 bytes, of a longer copy, or of a ring. A piece that is not
+ * mapped needs the callback, so the lack of it is found here. Only a ring is there to stay, so
+ * in a transient window nothing else is reached by pointer.
  */
 static int find_piece(const struct vbe_vq_mem *mem, uint64_t addr, size_t len, bool write,
-		      void **host, uint32_t *got)
+		      bool ring, void **host, uint32_t *got)
 {
 	const struct vbe_vq_window *hit;
 	uint32_t want = len > 1u << 31 ? 1u << 31 : len;
 
 	if (vbe_mem_find(mem, addr, want, write, host, got, &hit))
 		return VBE_VQ_E_RANGE;
+	if (!ring && *host && vbe_mem_transient(mem, addr))
+		*host = NULL;
 	if (!*host && (write ? !mem->write : !mem->read))
 		return VBE_VQ_E_RANGE;
 	return 0;
@@ -62,7 +65,7 @@ int vbe_vq_mem_read(const struct vbe_vq_mem *mem, uint64_t fe_addr, void *dst, s
 	if (len && fe_addr + (len - 1) < fe_addr)
 		return VBE_VQ_E_RANGE;
 	for (; len; len -= got, fe_addr += got, to += got) {
-		if (find_piece(mem, fe_addr, len, false, &host, &got))
+		if (find_piece(mem, fe_addr, len, false, false, &host, &got))
 			return VBE_VQ_E_RANGE;
 		if (host)
 			memcpy(to, host, got);
@@ -81,7 +84,7 @@ int vbe_vq_mem_write(const struct vbe_vq_mem *mem, uint64_t fe_addr, const void 
 	if (len && fe_addr + (len - 1) < fe_addr)
 		return VBE_VQ_E_RANGE;
 	for (; len; len -= got, fe_addr += got, from += got) {
-		if (find_piece(mem, fe_addr, len, true, &host, &got))
+		if (find_piece(mem, fe_addr, len, true, false, &host, &got))
 			return VBE_VQ_E_RANGE;
 		if (host)
 			memcpy(host, from, got);
@@ -100,11 +103,13 @@ static int find_ring_piece(const struct vbe_vq_mem *mem, uint64_t addr, uint32_t
 
 	for (i = 0; i < mem->nr_windows; i++) {
 		w = &mem->windows[i];
-		if (addr - w->fe_addr < w->len)
-			return find_piece(mem, addr, len,
-					  write && w->flags != VBE_VQ_WINDOW_RINGS, host, got);
+		if (addr - w->fe_addr >= w->len)
+			continue;
+		if ((w->flags & ~VBE_VQ_WINDOW_TRANSIENT) == VBE_VQ_WINDOW_RINGS)
+			write = false;
+		break;
 	}
-	return find_piece(mem, addr, len, write, host, got);
+	return find_piece(mem, addr, len, write, true, host, got);
 }
 
 /*
@@ -152,7 +157,7 @@ int vbe_ring_copy_in(struct vbe_vq *vq, uint64_t addr, void *dst, uint32_t len)
 	uint16_t v;
 	void *host;
 
-	if (len == sizeof(v) && !find_piece(vq->mem, addr, len, false, &host, &got) &&
+	if (len == sizeof(v) && !find_piece(vq->mem, addr, len, false, true, &host, &got) &&
 	    got == len && host && !((uintptr_t)host & 1)) {
 		v = vbe_load16(host);
 		memcpy(dst, &v, sizeof(v));
@@ -169,7 +174,7 @@ int vbe_ring_copy_out(struct vbe_vq *vq, uint64_t addr, const void *src, uint32_
 	uint16_t v;
 	void *host;
 
-	if (len == sizeof(v) && !find_piece(vq->mem, addr, len, true, &host, &got) &&
+	if (len == sizeof(v) && !find_piece(vq->mem, addr, len, true, true, &host, &got) &&
 	    got == len && host && !((uintptr_t)host & 1)) {
 		memcpy(&v, src, sizeof(v));
 		vbe_store16(host, v);

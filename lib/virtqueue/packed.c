@@ -84,7 +84,7 @@ static int pop_new(struct vbe_vq *vq, struct vbe_vq_chain *chain, uint16_t flags
 	struct vbe_desc d;
 	int ret;
 
-	vbe_chain_start(chain);
+	vbe_chain_start(vq, chain);
 	do {
 		if (vbe_unlikely(vq->outstanding + n == vq->size))
 			return n == vq->size ? VBE_VQ_E_LOOP : VBE_VQ_E_OVERRUN;
@@ -122,7 +122,7 @@ static int pop_resumed(struct vbe_vq *vq, struct vbe_vq_chain *chain)
 	uint32_t n = 0;
 	int ret, more;
 
-	vbe_chain_start(chain);
+	vbe_chain_start(vq, chain);
 	do {
 		vbe_log_desc_get(vq, entry, &d);
 		ret = add(vq, chain, &d, ++n);

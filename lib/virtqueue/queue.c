@@ -24,6 +24,7 @@ int vbe_vq_set_mem(struct vbe_vq *vq, const struct vbe_vq_mem *mem)
 		return vbe_vq_break(vq, VBE_VQ_E_CONFIG);
 	vq->mem = mem;
 	vq->hit = NULL;
+	vbe_ranges_set_mem(vq);
 	ret = vbe_ring_map(vq, &vq->desc, n * DESC_SIZE, 16, vq->packed);
 	if (!ret)
 		ret = vbe_ring_map(vq, &vq->driver, vq->packed ? 4 : 6 + 2 * n,
@@ -100,6 +101,7 @@ int vbe_vq_init(struct vbe_vq *vq, const struct vbe_vq_config *cfg)
 	memset(vq, 0, sizeof(*vq));
 	vq->free = 0xffff;
 	ret = take_config(vq, cfg);
+	vbe_ranges_init(vq, cfg);
 	if (!ret)
 		ret = vbe_vq_set_mem(vq, cfg->mem);
 	if (ret)
@@ -229,7 +231,7 @@ static int stage_in_order(struct vbe_vq *vq)
 }
 
 /* The first @n chains of the list are published: forgets them. */
-static void release(struct vbe_vq *vq, uint32_t n)
+static void forget(struct vbe_vq *vq, uint32_t n)
 {
 	struct vbe_vq_slot *s;
 	uint16_t slot;
@@ -261,6 +263,11 @@ int vbe_vq_flush(struct vbe_vq *vq)
 	n = vq->in_order ? stage_in_order(vq) : (int)vq->fifo.count;
 	if (n <= 0)
 		return n;
+	if (vbe_unlikely(vq->nr_ranges)) {
+		ret = vbe_ranges_release(vq, n);
+		if (ret)
+			return ret;
+	}
 	ret = vq->packed ? vbe_packed_publish(vq) : vbe_split_publish(vq);
 	if (vbe_unlikely(ret))
 		return ret;
@@ -275,7 +282,7 @@ int vbe_vq_flush(struct vbe_vq *vq)
 	if (vq->unsignalled < 1u << 20)
 		vq->unsignalled += width;
 	vq->used_pos = vq->staged_pos;
-	release(vq, n);
+	forget(vq, n);
 	return 0;
 }
 

@@ -41,7 +41,7 @@ static int walk(struct vbe_vq *vq, struct vbe_vq_chain *chain, uint32_t head)
 	struct vbe_desc d;
 	int ret;
 
-	vbe_chain_start(chain);
+	vbe_chain_start(vq, chain);
 	do {
 		if (vbe_unlikely(n++ == vq->size))
 			return VBE_VQ_E_LOOP;

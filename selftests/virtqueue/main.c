@@ -81,6 +81,7 @@ int main(int argc, char **argv)
 	printf("TAP version 13\n");
 	unit_tests();
 	log_tests();
+	transient_tests();
 	traffic_tests();
 	crash_tests();
 	thread_tests();

@@ -68,6 +68,7 @@ void vbe_vq_test_desc_read(void);
 
 void unit_tests(void);
 void log_tests(void);
+void transient_tests(void);
 void traffic_tests(void);
 void crash_tests(void);
 void thread_tests(void);

@@ -336,7 +336,8 @@ struct vbe_mem_window {
  * @access: VBE_ACCESS_READ, VBE_ACCESS_WRITE or both
  *
  * Gives a pointer into the mapping when the range lies in one window that can be mapped, else a
- * private copy. Windows are queried and mapped by the first call.
+ * private copy; of a transient window (VBE_WINDOW_F_TRANSIENT) always the latter. Windows are
+ * queried and mapped by the first call.
  *
  * Return: 0; -EFAULT when the range is in no window, or not writable (read-only windows, and those
  * of rings, which only the engine writes); -ENOMEM; -ENODEV.
@@ -366,6 +367,33 @@ VBE_API int vbe_mem_put(struct vbe_dev *dev, struct vbe_mem_ref *ref);
  */
 VBE_API int vbe_mem_copy(struct vbe_dev *dev, struct vbe_copy_entry *entries, unsigned int n,
 			 uint32_t flags);
+
+/**
+ * vbe_mem_map() - say what is going to be touched of transient windows (VBE_IOC_MEM_MAP)
+ * @dev: device
+ * @ranges: at most 1 MiB each; the status of each is filled in
+ * @n: any number: done in batches of VBE_MAX_MEM_RANGES
+ * @flags: VBE_MAP_F_WRITE or 0
+ *
+ * For backends that use the pointers of vbe_mem_window() by themselves. Queues do it by
+ * themselves.
+ *
+ * Return: number of ranges that failed, or a negative errno.
+ */
+VBE_API int vbe_mem_map(struct vbe_dev *dev, struct vbe_mem_range *ranges, unsigned int n,
+			uint32_t flags);
+
+/**
+ * vbe_mem_unmap() - give back what was touched of transient windows (VBE_IOC_MEM_UNMAP)
+ * @dev: device
+ * @ranges: the status of each is filled in
+ * @n: any number: done in batches of VBE_MAX_MEM_RANGES
+ *
+ * Before the buffer they are of is published as used. As vbe_mem_map().
+ *
+ * Return: number of ranges that failed, or a negative errno.
+ */
+VBE_API int vbe_mem_unmap(struct vbe_dev *dev, struct vbe_mem_range *ranges, unsigned int n);
 
 /**
  * vbe_mem_window() - look at a window

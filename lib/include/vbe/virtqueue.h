@@ -24,6 +24,11 @@
  * after the call began; what write() stored is visible to the FE, in order with all stores
  * before the call, when it returns; an aligned 2, 4 or 8 byte object is never torn.
  *
+ * Transient memory. What is behind some windows is lent by the FE with each buffer, and must not
+ * be held when the buffer is back (%VBE_VQ_WINDOW_TRANSIENT). The engine notes what it gave
+ * pointers to, and calls release() before it publishes: do not use a chain's pointers after
+ * vbe_vq_flush().
+ *
  * The usual loop::
  *
  *	do {
@@ -167,13 +172,34 @@ enum vbe_vq_error {
 #define VBE_VQ_WINDOW_RO		1u
 /** The window is for rings: nothing that a chain names there is written. */
 #define VBE_VQ_WINDOW_RINGS		2u
+/*
+ * What a chain names here is given back before the FE sees the chain as used, see
+ * &vbe_vq_mem.release. Of this window only rings, and pieces of chains of at least
+ * %VBE_VQ_TRANSIENT_MIN bytes, are reached by pointer; all else is copied.
+ */
+#define VBE_VQ_WINDOW_TRANSIENT		4u
+
+/** To map less, in a transient window, and give it back costs more than to copy it. */
+#define VBE_VQ_TRANSIENT_MIN		2048u
+
+/**
+ * struct vbe_vq_range - a piece of a transient window that a chain was given pointers to
+ * @fe_addr: first FE address
+ * @len: length in bytes, not 0
+ * @link: private to the engine
+ */
+struct vbe_vq_range {
+	uint64_t fe_addr;
+	uint32_t len;
+	uint32_t link;
+};
 
 /**
  * struct vbe_vq_window - a range of FE addresses that the BE can reach
  * @fe_addr: first FE address
  * @len: length in bytes; @fe_addr + @len must not wrap
  * @host: where it is mapped, or NULL when it can only be copied
- * @flags: %VBE_VQ_WINDOW_RO, %VBE_VQ_WINDOW_RINGS or 0
+ * @flags: %VBE_VQ_WINDOW_RO, %VBE_VQ_WINDOW_RINGS, %VBE_VQ_WINDOW_TRANSIENT or 0
  * @reserved: zero
  */
 struct vbe_vq_window {
@@ -198,6 +224,11 @@ struct vbe_vq_window {
  * @read: copy @len bytes at @fe_addr to @dst. Returns 0, or non-zero on failure. Required when
  *	there is anything that can only be copied.
  * @write: copy @len bytes from @src to @fe_addr. As @read.
+ * @want: optional: @n ranges of transient windows are going to be read, or written if @write. A
+ *	hint
+ * @release: give @n ranges of transient windows back: the FE is going to take them. What the BE
+ *	stored there is visible to the FE when it returns. Returns 0, or non-zero on failure.
+ *	Without it such windows are only copied, but for rings.
  *
  * The callbacks are called by the queue's thread, and may sleep if that may.
  */
@@ -210,6 +241,8 @@ struct vbe_vq_mem {
 		   uint32_t *got);
 	int (*read)(void *opaque, uint64_t fe_addr, void *dst, uint32_t len);
 	int (*write)(void *opaque, uint64_t fe_addr, const void *src, uint32_t len);
+	void (*want)(void *opaque, const struct vbe_vq_range *ranges, uint32_t n, bool write);
+	int (*release)(void *opaque, const struct vbe_vq_range *ranges, uint32_t n);
 };
 
 /**
@@ -229,7 +262,8 @@ struct vbe_vq_slot {
 	uint16_t link;
 	uint16_t tail;
 	uint8_t state;
-	uint8_t reserved[5];
+	uint8_t reserved;
+	uint32_t ranges;
 };
 
 /** &vbe_vq_config.flags: go on where the in-flight area says; needs one. */
@@ -257,8 +291,12 @@ struct vbe_vq_slot {
  *	position; split: 16-bit index; packed: ring offset, with the wrap counter in bit 15
  * @start_used: as @start_avail, next used position; they differ only when chains were lost
  * @reserved: zero
+ * @ranges: private memory for the engine, to note what has to be given back of transient windows;
+ *	need not be initialised. When all are in use, what is popped is copied. May be NULL
+ * @nr_ranges: entries of @ranges
+ * @reserved2: zero
  *
- * vbe_vq_init() reads the struct, and keeps only what @mem, @slots and @inflight point to.
+ * vbe_vq_init() reads the struct, and keeps only what @mem, @slots, @ranges and @inflight point to.
  * Zero it before use.
  */
 struct vbe_vq_config {
@@ -277,6 +315,9 @@ struct vbe_vq_config {
 	uint16_t start_avail;
 	uint16_t start_used;
 	uint32_t reserved;
+	struct vbe_vq_range *ranges;
+	uint32_t nr_ranges;
+	uint32_t reserved2;
 };
 
 /**
@@ -389,6 +430,9 @@ struct vbe_vq {
 	const struct vbe_vq_mem *mem;
 	struct vbe_vq_slot *slots;
 	uint8_t *log;		/* in-flight area, or NULL */
+	struct vbe_vq_range *ranges;
+	uint32_t nr_ranges;
+	bool transient;		/* there are such windows */
 
 	/* hot */
 	const struct vbe_vq_window *hit;	/* the window found last, or NULL */
@@ -407,6 +451,10 @@ struct vbe_vq {
 	bool kicks_off;
 	int error;
 	uint64_t next_seq;
+	/* Ranges are named by their place + 1, and end with 0. */
+	uint32_t free_ranges;	/* list of those not in use */
+	uint32_t first_range;	/* of the chain being popped */
+	uint32_t last_range;
 	struct vbe_vq_list resume;	/* found in the in-flight area, to be popped again */
 	struct vbe_vq_list fifo;	/* in order: popped; else: staged for the next flush */
 	uint64_t popped;
