@@ -44,8 +44,18 @@ static void xen_grant_op(struct gnttab_copy *op, domid_t domid, u64 at, void *bu
 	};
 }
 
-/* @buf is of kmalloc() and @len does not pass the end of a page of either. */
-static int xen_grant_copy(struct vbe_window *win, u64 addr, void *buf, u32 len, bool to_fe)
+/**
+ * xen_grant_copy() - copy op of a window of grants, see &struct vbe_window_ops
+ * @win: window; @priv is its &struct xen_dev
+ * @addr: FE address
+ * @buf: of kmalloc()
+ * @len: bytes, which do not pass the end of a page of either
+ * @to_fe: direction
+ *
+ * Context: process, may sleep.
+ * Return: 0; ENXIO (it is not granted, or not for writing), EAGAIN, EIO.
+ */
+int xen_grant_copy(struct vbe_window *win, u64 addr, void *buf, u32 len, bool to_fe)
 {
 	struct xen_dev *xd = win->priv;
 	unsigned int tries = XEN_GRANT_TRIES;
@@ -61,10 +71,9 @@ static int xen_grant_copy(struct vbe_window *win, u64 addr, void *buf, u32 len, 
 	}
 	if (op.status == GNTST_okay)
 		return 0;
-	/* Else it is not granted, or not for writing. */
 	return op.status == GNTST_eagain ? -EAGAIN : -ENXIO;
 }
 
-const struct vbe_window_ops xen_grant_ops = {
+const struct vbe_window_ops xen_grant_copy_ops = {
 	.copy = xen_grant_copy,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Guest memory, between memory.c, physmap.c and grant.c.
+ * Guest memory, between memory.c, physmap.c, grant.c and grant_map.c.
  *
  * Copyright (c) 2026 The vbe authors
  */
@@ -81,7 +81,18 @@ long xen_physmap_insert(struct xen_mem *mem, struct vm_area_struct *vma, unsigne
 void xen_physmap_forget(struct xen_mem *mem);
 void xen_physmap_release(struct xen_mem *mem);
 
+/* Of the cap on all guests together. @force: count it even if it passes that. */
+bool xen_page_charge(struct page *page, bool force);
+void xen_page_uncharge(void);
+
 /* grant.c */
-extern const struct vbe_window_ops xen_grant_ops;
+int xen_grant_copy(struct vbe_window *win, u64 addr, void *buf, u32 len, bool to_fe);
+extern const struct vbe_window_ops xen_grant_copy_ops;
+
+/* grant_map.c: where we are auto-translated. */
+int xen_grants_init(struct xen_dev *xd);
+void xen_grants_exit(struct xen_dev *xd);
+void xen_grants_unmap(struct xen_dev *xd);
+extern const struct vbe_window_ops xen_grant_map_ops;
 
 #endif /* VBE_XEN_MEM_H */

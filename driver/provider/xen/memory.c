@@ -17,6 +17,8 @@
  * for as long as it is mapped, and tells us that some have gone, not which. So all are
  * unmapped then, and come back as they are touched.
  *
+ * What the guest's driver grants is a window of its own: grant.c, grant_map.c.
+ *
  * None of that is of a class that the kernel could do I/O to by itself: Xen decides when
  * a frame goes, and waits for nobody.
  */
@@ -24,6 +26,9 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
+#include <uapi/linux/virtio_config.h>
+
+#include <xen/interface/grant_table.h>
 #include <xen/page.h>
 #include <xen/xen-ops.h>
 #include <xen/xen.h>
@@ -42,6 +47,12 @@
 
 #define XEN_GRANT_BASE		BIT_ULL(63)
 #define XEN_GRANT_LEN		BIT_ULL(32 + PAGE_SHIFT)
+/* In a page of a grant table, of the version that has more. */
+#define XEN_GRANTS_PER_FRAME	(PAGE_SIZE / sizeof(struct grant_entry_v1))
+
+static bool grant_map = true;
+module_param(grant_map, bool, 0644);
+MODULE_PARM_DESC(grant_map, "map what guests grant, where this kernel can, for devices added from now on; else it is copied");
 
 /* ---- pages on demand ------------------------------------------------------------------ */
 
@@ -164,6 +175,40 @@ static const struct vbe_window_ops xen_window_ops = {
 
 /* ---- windows ----------------------------------------------------------------------------- */
 
+/* As far as the guest's grant table may grow: no address beyond is worth a question. */
+static u64 xen_grant_len(domid_t domid)
+{
+	struct gnttab_query_size query = { .dom = domid, .status = GNTST_general_error };
+
+	if (HYPERVISOR_grant_table_op(GNTTABOP_query_size, &query, 1) ||
+	    query.status != GNTST_okay || !query.max_nr_frames)
+		return XEN_GRANT_LEN;
+	return min_t(u64, (u64)query.max_nr_frames * XEN_GRANTS_PER_FRAME << PAGE_SHIFT,
+		     XEN_GRANT_LEN);
+}
+
+/* A driver that uses grants says so by taking the feature. */
+static int xen_grants_attach(struct xen_dev *xd)
+{
+	bool map = !xen_pv_domain() && READ_ONCE(grant_map);
+	int ret = 0;
+
+	xd->grants = (struct vbe_window) {
+		.fe_addr = XEN_GRANT_BASE,
+		.len = xen_grant_len(xd->guest->domid),
+		.mem_class = map ? VBE_MEM_PFN : VBE_MEM_COPY,
+		.flags = map ? VBE_WINDOW_F_TRANSIENT : 0,
+		.ops = map ? &xen_grant_map_ops : &xen_grant_copy_ops,
+		.priv = xd,
+	};
+	if (map)
+		ret = xen_grants_init(xd);
+	if (!ret)
+		ret = vbe_window_add(xd->vbe, &xd->grants);
+	xd->vbe->features_required |= BIT_ULL(VIRTIO_F_ACCESS_PLATFORM);
+	return ret;
+}
+
 /**
  * xen_mem_attach() - give a device's backends the guest's memory
  * @xd: device, its window empty
@@ -185,16 +230,8 @@ int xen_mem_attach(struct xen_dev *xd, const struct vbe_dev_params *p,
 		.priv = xd,
 	};
 	ret = vbe_window_add(xd->vbe, &xd->window);
-	if (!ret && p->grants) {
-		xd->grants = (struct vbe_window) {
-			.fe_addr = XEN_GRANT_BASE,
-			.len = XEN_GRANT_LEN,
-			.mem_class = VBE_MEM_COPY,
-			.ops = &xen_grant_ops,
-			.priv = xd,
-		};
-		ret = vbe_window_add(xd->vbe, &xd->grants);
-	}
+	if (!ret && p->grants)
+		ret = xen_grants_attach(xd);
 	if (ret) {
 		xen_mem_detach(xd);
 		NL_SET_ERR_MSG(extack, "the device cannot take the guest's memory");
@@ -212,6 +249,7 @@ void xen_mem_detach(struct xen_dev *xd)
 {
 	vbe_window_del(xd->vbe, &xd->window);
 	vbe_window_del(xd->vbe, &xd->grants);
+	xen_grants_exit(xd);
 }
 
 /**
@@ -251,12 +289,15 @@ void xen_mem_invalidate(struct xen_guest *guest)
 void xen_mem_revoke(struct xen_guest *guest)
 {
 	struct xen_mem *mem = guest->mem;
+	struct xen_dev *xd;
 
 	mutex_lock(&mem->lock);
 	WRITE_ONCE(mem->gone, true);
 	mutex_unlock(&mem->lock);
 	mutex_lock(&guest->lock);
 	xen_mem_invalidate(guest);
+	list_for_each_entry(xd, &guest->devs, node)
+		xen_grants_unmap(xd);
 	mutex_unlock(&guest->lock);
 }
 

@@ -135,6 +135,31 @@ static void xen_mem_uncharge(struct xen_mem *mem, unsigned int n)
 	atomic_long_sub(n, &xen_pages_used);
 }
 
+/**
+ * xen_page_charge() - count a page that something of a guest takes the place of
+ * @page: page
+ * @force: even beyond the cap
+ *
+ * Of those that physmap.c does not count by guest.
+ * Context: process.
+ * Return: whether the cap on all guests together allows it.
+ */
+bool xen_page_charge(struct page *page, bool force)
+{
+	if (!is_zone_device_page(page))
+		WRITE_ONCE(xen_pages_are_ram, true);
+	if (!force && atomic_long_read(&xen_pages_used) >= xen_total_limit())
+		return false;
+	atomic_long_inc(&xen_pages_used);
+	return true;
+}
+
+/* Undo xen_page_charge(). */
+void xen_page_uncharge(void)
+{
+	atomic_long_dec(&xen_pages_used);
+}
+
 static void xen_mem_evict(struct work_struct *work)
 {
 	struct xen_mem *mem = container_of(work, struct xen_mem, evict);

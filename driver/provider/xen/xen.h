@@ -14,6 +14,9 @@
  *	irq.c		interrupts into the guest
  *	frame.c		a frame of another domain in this kernel's address space
  *	memory.c	guest memory: windows, and pages on demand
+ *	physmap.c	... where Xen translates our addresses
+ *	grant.c		memory that a guest's driver granted: copied
+ *	grant_map.c	... and mapped, where Xen translates our addresses
  *	bus.c		discovery: what the toolstack wrote into xenstore
  *
  * Lock order, outermost first:
@@ -22,6 +25,7 @@
  *	xen_guest.lock		(mutex) devices of a guest
  *	  the core's locks, down to mem_sem
  *	  xen_mem.lock		(mutex) pages of the guest that are mapped here
+ *	  xen_grants.lock	(mutex) grants that are mapped here
  *	  xen_dev.line_lock	(spin, irq) what Xen was told of the wired interrupt
  *	    a transport's lock
  *
@@ -63,6 +67,7 @@ struct xen_frame {
 };
 
 struct xen_bus_dev;
+struct xen_grants;
 struct xen_guest;
 struct xen_mem;
 
@@ -148,6 +153,7 @@ struct xen_guest {
  * @irq: SPI of an Arm guest; 0: it has none
  * @window: the guest's memory, as the device's backend sees it
  * @grants: what the guest grants, likewise; len 0 without
+ * @mapped: those that are mapped: grant_map.c's; NULL where none can be
  * @bus: what discovery knows of it; NULL if the administrator made it
  *
  * @line_lock: protects @line; levels are told to Xen in their order
@@ -161,6 +167,7 @@ struct xen_dev {
 	u32 irq;
 	struct vbe_window window;
 	struct vbe_window grants;
+	struct xen_grants *mapped;
 	struct xen_bus_dev *bus;
 
 	spinlock_t line_lock;
