@@ -22,6 +22,7 @@ enum {
 	DMOP_SET_IOREQ_SERVER_STATE = 5,
 	DMOP_DESTROY_IOREQ_SERVER = 6,
 	DMOP_SET_PCI_INTX_LEVEL = 8,
+	DMOP_MODIFIED_MEMORY = 11,
 	DMOP_INJECT_MSI = 14,
 	DMOP_SET_IRQ_LEVEL = 19,
 	DMOP_NR_VCPUS = 20,
@@ -73,6 +74,18 @@ struct dmop_intx {
 	u8 level;
 };
 
+struct dmop_modified {
+	u32 n_extents;
+	u32 opaque;			/* 0 */
+};
+
+/* In a buffer of its own. */
+struct dmop_extent {
+	u64 first;
+	u32 n;
+	u32 pad;
+};
+
 struct dmop_msi {
 	u32 data;
 	u32 pad;
@@ -99,6 +112,7 @@ struct dmop {
 		struct dmop_state state;
 		struct dmop_destroy destroy;
 		struct dmop_intx intx;
+		struct dmop_modified modified;
 		struct dmop_msi msi;
 		struct dmop_irq irq;
 		struct dmop_vcpus vcpus;
@@ -106,6 +120,7 @@ struct dmop {
 };
 
 static_assert(sizeof(struct dmop_range) == 24);
+static_assert(sizeof(struct dmop_extent) == 16);
 static_assert(sizeof(struct dmop_msi) == 16);
 static_assert(offsetof(struct dmop, u) == 8);
 

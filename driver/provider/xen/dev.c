@@ -235,8 +235,22 @@ void xen_dev_del(struct vbe_device *dev)
 	list_del(&xd->node);
 	xen_mem_detach(xd);
 	mutex_unlock(&guest->lock);
+	xen_dirty_tell(guest);
 	xen_guest_put(guest);
 	kfree(xd);
+}
+
+/**
+ * xen_dev_quiesced() - a device's driver has reset it, and its backend has stopped
+ * @dev: device
+ *
+ * Context: process, may sleep.
+ */
+void xen_dev_quiesced(struct vbe_device *dev)
+{
+	struct xen_dev *xd = dev->provider_priv;
+
+	xen_dirty_tell(xd->guest);
 }
 
 /* ---- regions ------------------------------------------------------------------------------ */

@@ -167,3 +167,30 @@ int xen_dmop_irq(domid_t domid, u32 irq, bool level)
 
 	return xen_dmop(domid, &op);
 }
+
+/**
+ * xen_dmop_modified() - tell Xen that frames were written to
+ * @domid: x86 guest
+ * @first: frame number
+ * @n: frames, at least one
+ *
+ * Xen notes them while the guest is being copied elsewhere, and else does nothing.
+ * Context: process: of many frames it takes long.
+ * Return: 0; EINVAL (the guest does not have so many).
+ */
+int xen_dmop_modified(domid_t domid, u64 first, u32 n)
+{
+	struct dmop_extent extent = { .first = first, .n = n };
+	struct dmop op = {
+		.op = DMOP_MODIFIED_MEMORY,
+		.u.modified.n_extents = 1,
+	};
+	struct xen_dm_op_buf bufs[] = {
+		{ .size = sizeof(op) },
+		{ .size = sizeof(extent) },
+	};
+
+	set_xen_guest_handle(bufs[0].h, &op);
+	set_xen_guest_handle(bufs[1].h, &extent);
+	return HYPERVISOR_dm_op(domid, ARRAY_SIZE(bufs), bufs);
+}

@@ -31,6 +31,7 @@ struct vbe_provider_ops xen_provider = {
 	.dev_add = xen_dev_add,
 	.dev_del = xen_dev_del,
 	.hide = vbe_fe_vanish,
+	.quiesced = xen_dev_quiesced,
 	.inject = xen_inject,
 	.region_map = xen_dev_region_map,
 	.region_unmap = xen_dev_region_unmap,

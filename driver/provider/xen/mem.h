@@ -17,6 +17,9 @@
 
 #include "xen.h"
 
+/* Of Xen; not in Linux' headers. Argument: a domid. Result: its last frame number. */
+#define XEN_MAXIMUM_GPFN	14
+
 #define XEN_BLOCK_PAGES		512	/* mapped at once; one page table */
 
 /**
@@ -50,6 +53,7 @@ struct xen_batch {
  * @node: in the list of those that could give pages back; under a lock of physmap.c's
  * @full: @evict is to give back all that is mapped; else somebody else has done so
  * @evict: does it
+ * @touched: bitmap of blocks of which something was ever mapped: dirty.c's
  */
 struct xen_mem {
 	struct xen_guest *guest;
@@ -66,6 +70,8 @@ struct xen_mem {
 	struct list_head node;
 	bool full;
 	struct work_struct evict;
+
+	unsigned long *touched;
 };
 
 /* frame.c */
@@ -80,6 +86,11 @@ long xen_physmap_insert(struct xen_mem *mem, struct vm_area_struct *vma, unsigne
 			unsigned long first, unsigned long n, unsigned long want);
 void xen_physmap_forget(struct xen_mem *mem);
 void xen_physmap_release(struct xen_mem *mem);
+
+/* dirty.c */
+int xen_dirty_init(struct xen_mem *mem);
+void xen_dirty_exit(struct xen_mem *mem);
+void xen_dirty_note(struct xen_mem *mem, unsigned long first, unsigned long n);
 
 /* Of the cap on all guests together. @force: count it even if it passes that. */
 bool xen_page_charge(struct page *page, bool force);

@@ -37,9 +37,6 @@
 
 #include "mem.h"
 
-/* Of Xen; not in Linux' headers. Argument: a domid. Result: its last frame number. */
-#define XEN_MAXIMUM_GPFN	14
-
 /* RAM may come into what is a hole now, below this. */
 #define XEN_MEM_MIN		(4ULL * SZ_1G)
 /* A guest may place pages of its own anywhere. No backend has more address space. */
@@ -124,6 +121,7 @@ static long xen_window_insert(struct vbe_window *win, struct vm_area_struct *vma
 
 	if (READ_ONCE(mem->gone))
 		return -ENXIO;
+	xen_dirty_note(mem, first, n);
 	if (xen_pv_domain())
 		return xen_pv_insert(mem, vma, va, first, n, want);
 	return xen_physmap_insert(mem, vma, va, first, n, want);
@@ -153,10 +151,12 @@ int xen_mem_copy(struct xen_guest *guest, u64 addr, void *buf, u32 len, bool to_
 	ret = xen_frame_map_foreign(&frame, guest->domid, addr >> PAGE_SHIFT);
 	if (ret)
 		return ret;
-	if (to_guest)
+	if (to_guest) {
+		xen_dirty_note(guest->mem, addr >> PAGE_SHIFT, 1);
 		memcpy(frame.addr + offset_in_page(addr), buf, len);
-	else
+	} else {
 		memcpy(buf, frame.addr + offset_in_page(addr), len);
+	}
 	xen_frame_unmap(&frame);
 	return 0;
 }
@@ -343,14 +343,21 @@ int xen_mem_new(struct xen_guest *guest, struct netlink_ext_ack *extack)
 	if (guest->type == XEN_GUEST_HVM)
 		mem->len += XEN_MEM_MIN;
 	mem->len = min_t(u64, mem->len, XEN_MEM_MAX);
+	ret = xen_dirty_init(mem);
+	if (ret)
+		goto err_free;
 	ret = xen_physmap_init(mem);
-	if (ret) {
-		kfree(mem);
-		NL_SET_ERR_MSG(extack, "out of memory");
-		return ret;
-	}
+	if (ret)
+		goto err_dirty;
 	guest->mem = mem;
 	return 0;
+
+err_dirty:
+	xen_dirty_exit(mem);
+err_free:
+	kfree(mem);
+	NL_SET_ERR_MSG(extack, "out of memory");
+	return ret;
 }
 
 /**
@@ -362,6 +369,7 @@ int xen_mem_new(struct xen_guest *guest, struct netlink_ext_ack *extack)
 void xen_mem_free(struct xen_guest *guest)
 {
 	xen_physmap_exit(guest->mem);
+	xen_dirty_exit(guest->mem);
 	kfree(guest->mem);
 	guest->mem = NULL;
 }

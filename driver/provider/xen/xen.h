@@ -187,6 +187,7 @@ void xen_guests_exit(void);
 int xen_dev_add(struct vbe_device *dev, const struct vbe_dev_params *p,
 		struct netlink_ext_ack *extack);
 void xen_dev_del(struct vbe_device *dev);
+void xen_dev_quiesced(struct vbe_device *dev);
 int xen_dev_region_map(struct vbe_device *dev, const struct vbe_region *region);
 void xen_dev_region_unmap(struct vbe_device *dev, const struct vbe_region *region);
 
@@ -198,6 +199,7 @@ int xen_dmop_range(domid_t domid, u16 server, u32 type, u64 start, u64 end, bool
 int xen_dmop_vcpus(domid_t domid, u32 *n);
 int xen_dmop_msi(domid_t domid, u64 addr, u32 data);
 int xen_dmop_intx(domid_t domid, u8 slot, bool level);
+int xen_dmop_modified(domid_t domid, u64 first, u32 n);
 int xen_dmop_irq(domid_t domid, u32 irq, bool level);
 
 /* ioreq.c */
@@ -231,6 +233,9 @@ void xen_mem_invalidate(struct xen_guest *guest);
 void xen_mem_revoke(struct xen_guest *guest);
 /* @len bytes within one page, for a string instruction. Takes no lock of the core's. */
 int xen_mem_copy(struct xen_guest *guest, u64 addr, void *buf, u32 len, bool to_guest);
+
+/* dirty.c */
+void xen_dirty_tell(struct xen_guest *guest);
 
 /* bus.c */
 void xen_bus_bind(struct xen_dev *xd, void *data);
