@@ -19,21 +19,25 @@
 
 guest_log() { echo "/var/log/xen/console/guest-$1.log"; }
 
-# A raw file or block device as virtio disk, for a backend that is not QEMU.
-arm_disk() { # FILE [VDEV [ro]]
-	echo "format=raw,vdev=${2:-xvda},access=${3:-rw},backendtype=standalone,specification=virtio,target=$1"
+# A raw file or block device as virtio disk, for a backend that is not QEMU. GRANTS 1: the
+# guest's driver is told to grant its memory; Debian's kernels do not listen.
+arm_disk() { # FILE [VDEV [ro|rw [GRANTS]]]
+	echo "format=raw,vdev=${2:-xvda},access=${3:-rw},backendtype=standalone,specification=virtio,${4:+grant_usage=$4,}target=$1"
 }
 
-# See lib.sh for the keys. A device of another kind than disk is KEY too:
+# See lib.sh for the keys; kernel=FILE is another one than Debian's. A device of another kind
+# than disk is KEY too:
 # 'virtio=["backend=Domain-0,type=virtio,device1a,transport=mmio,grant_usage=0"]'
 guest_config() { # NAME [KEY=VALUE]...
 	local name=$1 vcpus=1 mem=256 line='' disks='' more='' pair tools=no reboot=destroy
+	local kernel=/guest/boot/vmlinuz
 	shift
 	for pair in "$@"; do
 		case $pair in
 		vcpus=*) vcpus=${pair#*=} ;;
 		mem=*) mem=${pair#*=} ;;
 		line=*) line=" ${pair#*=}" ;;
+		kernel=*) kernel=${pair#*=} ;;
 		tools=yes) tools=yes ;;
 		on_reboot=*) reboot=${pair#*=} ;;
 		disk=*) disks+="'${pair#*=}', " ;;
@@ -49,7 +53,7 @@ guest_config() { # NAME [KEY=VALUE]...
 		memory = $mem
 		vcpus = $vcpus
 		disk = [ $disks ]
-		kernel = "/guest/boot/vmlinuz"
+		kernel = "$kernel"
 		ramdisk = "$GUESTS/$name/initrd"
 		cmdline = "console=hvc0 quiet panic=-1 rdinit=/init$line"
 		on_poweroff = "destroy"

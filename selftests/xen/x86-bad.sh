@@ -30,6 +30,17 @@ check_refused() { # TEXT REGEX ARGUMENT...
 	check "refused: $text" refused "$regex" dev add bad provider xen "$@"
 }
 
+# The emulator of the examples asks for a level.
+refused_emulator() { # NAME REGEX
+	local text
+	if text=$(edu-emulator "$1" 2>&1); then
+		echo "it runs"
+		return 1
+	fi
+	echo "$text"
+	grep -qE -- "$2" <<< "$text"
+}
+
 # Paused, and never run.
 paused() { # NAME TYPE
 	cat > "$RUN/$1.cfg" <<-END
@@ -84,7 +95,9 @@ paused pv pv || give_up "no PV guest: $(cat $RUN/*.log)"
 paused pvh pvh || give_up "no PVH guest"
 mkdir -p $GUESTS/g1/files/usr/bin
 cp /poke $GUESTS/g1/files/usr/bin/poke
-guest_new g1 console-job vcpus=2 || give_up "xl create fails"
+# With a card that the toolstack knows nothing of.
+guest_new g1 console-job vcpus=2 \
+	'device_model_args=[ "-device", "pci-testdev,addr=0x9" ]' || give_up "xl create fails"
 id=$(guest_id g1)
 
 check_refused "no domid" 'needs domid' transport pci
@@ -96,6 +109,11 @@ check_refused "PCI in a PVH guest" 'needs an HVM guest' domid "$(guest_id pvh)" 
 check_refused "virtio-mmio on x86" 'needs an Arm guest' domid "$id" transport mmio base 0xf0000000 irq 33
 check_refused "an irq on x86" 'Arm guests only' domid "$id" transport pci irq 40
 check_refused "a slot of the guest's device model" "device model's" domid "$id" transport pci slot 1
+check_refused "a slot of a card of it" "slot 9 is .*(1b36:0005|testdev)" \
+	domid "$id" transport pci slot 9
+check_refused "the same by its address" "slot 9 is" domid "$id" transport pci base 00:09.0
+check "the slot beside it" eval "vbe-ctl dev add beside provider xen domid $id transport pci slot 10 &&
+	vbe-ctl dev del beside"
 check_refused "a slot that PCI does not have" 'slot|SLOT' domid "$id" transport pci slot 32
 check_refused "a function that is not the first" 'SLOT' domid "$id" transport pci base 00:10.1
 check_refused "another bus" 'SLOT' domid "$id" transport pci base 01:10.0
@@ -106,7 +124,10 @@ vbe-ctl dev del other
 check "raw devices in HVM and PVH guests" eval \
 	"vbe-ctl dev add r1 provider xen domid $id transport raw &&
 	vbe-ctl dev add r2 provider xen domid $(guest_id pvh) transport raw &&
-	vbe-ctl dev del r1 && vbe-ctl dev del r2"
+	vbe-ctl dev add r3 provider xen domid $id transport raw slot 21"
+check "an emulator learns that a device has no wire" refused_emulator r2 "without an interrupt"
+check "an emulator learns that nobody tells of EOIs" refused_emulator r3 "acknowledges a level"
+check "they go" eval "vbe-ctl dev del r1 r2 r3"
 check "vbe-ctl probe names what there is of Xen" eval \
 	"vbe-ctl probe; vbe-ctl probe | grep -i xen"
 

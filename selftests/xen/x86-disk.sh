@@ -5,14 +5,21 @@
 # In a dom0 of lab/xen-run: an unmodified Debian guest (HVM) with two virtio-pci disks of
 # vbe. Their server is killed and started again, drivers let go of them and come back,
 # and the guest is destroyed in the middle of it all.
+#
+# With "short", for a Xen that is not the only one: the guest boots from a third disk of
+# vbe, since an old QEMU takes minutes to hand over a kernel; it has one processor; the
+# server is killed once; and what takes long is left out.
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit
 RUN=/run/vbe-xen
+[ "${1:-}" = short ] && SHORT=yes KILLS=1 CPUS=1 || SHORT=no KILLS=3 CPUS=2
 # shellcheck source=/dev/null
 . /vm/steps.sh
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . ./lib.sh
 # shellcheck source-path=SCRIPTDIR source=console.sh
 . ./console.sh
+# shellcheck source-path=SCRIPTDIR source=guest-boot.sh
+. ./guest-boot.sh
 
 FIO="fio --thread --group_reporting --output-format=terse --filename=\$(disk disk-b) --bs=4k
 	--rw=randwrite --ioengine=libaio --iodepth=8 --direct=1 --verify=crc32c --verify_fatal=1
@@ -36,8 +43,17 @@ serve() { # NAME OPTION...
 	wait_for 30 online "$name"
 }
 
-# With two disks, and one that has fio.
+new_guest() { # KEY=VALUE...
+	if [ $SHORT = no ]; then
+		guest_new g1 console-job "$@"
+	else
+		guest_boot_disk $RUN/boot.img console-job && guest_new g1 - boot=disk "$@"
+	fi
+}
+
+# With two disks, and one that has fio. Firmware takes the first that it can boot from.
 guest_with_disks() {
+	[ $SHORT = no ] || IMAGE=$RUN/boot.img disk g1 boot || return
 	disk g1 disk-a --queues 4 && disk g1 disk-b --queues 4 &&
 		IMAGE=$(guest_tools) disk g1 tools --read-only
 }
@@ -52,15 +68,15 @@ unmodified() {
 }
 
 four_queues() {
-	guest_do g1 "ls -d /sys/block/vd*/mq/*; nproc; [ \$(nproc) = 2 ] &&
-		[ \$(ls /sys/block/\$(basename \$(disk disk-a))/mq | wc -l) = 2 ]" || return
+	guest_do g1 "ls -d /sys/block/vd*/mq/*; nproc; [ \$(nproc) = $CPUS ] &&
+		[ \$(ls /sys/block/\$(basename \$(disk disk-a))/mq | wc -l) = $CPUS ]" || return
 	vbe-ctl vq show disk-a
 	[ "$(vbe-ctl -j vq show disk-a | grep -o '"index"' | wc -l)" = 4 ]
 }
 
 msix_used() {
 	guest_do g1 "dd if=\$(disk disk-a) of=/dev/null bs=64k count=16 iflag=direct; cat /proc/interrupts;
-		grep -E 'MSI.*virtio[0-9]-req' /proc/interrupts | grep -vE ':( +0)+ +[^ 0-9]'"
+		grep -E '(MSI|-msi-x).*virtio[0-9]-req' /proc/interrupts | grep -vE ':( +0)+ +[^ 0-9]'"
 }
 
 answered_in_kernel() {
@@ -109,14 +125,14 @@ flows() { # SECONDS
 killed_in_the_middle() {
 	local n kills=0
 	guest_ask g1 "$FIO --size=4M --randseed=$RANDOM"
-	for n in 1 2 3; do
+	for n in $(seq $KILLS); do
 		flows 120 || { echo "nothing is written before kill $n"; break; }
 		kill_9 disk-b
 		serve disk-b --queues 4
 		flows 120 || { echo "nothing is written after kill $n"; break; }
 		kills=$n
 	done
-	guest_answer g1 400 && [ $kills = 3 ]
+	guest_answer g1 400 && [ $kills = $KILLS ]
 }
 
 no_domain() { ! xl list | awk 'NR > 1 { print $1 }' | grep -qvx Domain-0; }
@@ -128,13 +144,14 @@ destroyed_under_load() {
 	wait_for 60 no_domain || { xl list; return 1; }
 	wait_for 60 device_gone || { vbe-ctl dev show; return 1; }
 	# It waits for a next device of this name.
-	alive disk-a && alive disk-b && kill_9 disk-a && kill_9 disk-b && kill_9 tools
+	alive disk-a && alive disk-b && kill_9 disk-a && kill_9 disk-b && kill_9 tools || return
+	[ $SHORT = no ] || kill_9 boot
 }
 
 device_gone() { ! vbe-ctl dev show | grep -qE "disk-|tools"; }
 
 again() {
-	guest_new g1 console-job vcpus=1 && guest_with_disks && guest_start g1 &&
+	new_guest vcpus=1 && guest_with_disks && guest_start g1 &&
 		guest_up g1 300 && guest_do g1 "e2fsck -fn \$(disk disk-a) && mount \$(disk disk-a) /mnt && ls -l /mnt"
 }
 
@@ -146,26 +163,30 @@ shut_down() {
 rm -rf $RUN
 mkdir -p $RUN
 modprobe vbe_xen || give_up "vbe_xen does not load"
-guest_new g1 console-job vcpus=2 || give_up "xl create fails"
+new_guest vcpus=$CPUS || give_up "xl create fails"
 check "disks for the paused guest" guest_with_disks
 guest_start g1
 guest_up g1 300 || give_up "the guest does not boot: $(tail -n 30 "$(guest_log g1)"; vbe-ctl dev show; vbe-ctl stats; grep vbe /proc/interrupts)"
 check "an unmodified Debian guest with its own drivers" unmodified
-check "four queues, two processors" four_queues
+check "four queues; processors: $CPUS" four_queues
 check "mkfs.ext4, mount, write" \
 	guest_do g1 "mkfs.ext4 -q \$(disk disk-a) && mount \$(disk disk-a) /mnt && seq 100000 > /mnt/numbers && sync"
 check "fio: writes with O_DIRECT, and verifies" guest_do g1 "$FIO --size=2M --end_fsync=1"
 check "MSI-X interrupts" msix_used
 check "kicks are counted" answered_in_kernel
 check "virtio_blk is unbound and bound again" rebound
-check "virtio-pci is unbound and bound again" rebound_pci
-check "fio again" guest_do g1 "$FIO --size=2M"
-check "wired interrupts" intx
-check "vbe-blk is killed, three times in the middle of fio" killed_in_the_middle
+if [ $SHORT = no ]; then
+	check "virtio-pci is unbound and bound again" rebound_pci
+	check "fio again" guest_do g1 "$FIO --size=2M"
+	check "wired interrupts" intx
+fi
+check "vbe-blk is killed in the middle of fio: $KILLS times" killed_in_the_middle
 check "the guest noticed nothing" no_errors
 check "the guest is destroyed under load: no zombie, servers live" destroyed_under_load
-check "the file system is sound in a next guest" again
-check "it shuts down" shut_down
-check "vbe-blk ends" eval "end disk-a && end disk-b && end tools"
+if [ $SHORT = no ]; then
+	check "the file system is sound in a next guest" again
+	check "it shuts down" shut_down
+	check "vbe-blk ends" eval "end disk-a && end disk-b && end tools"
+fi
 check "nothing is left" rmmod vbe_xen
 finish
