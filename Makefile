@@ -110,7 +110,7 @@ clean:
 help:
 	@echo "make demo     install what is needed, build, boot a VM, show a disk through vbe"
 	@echo "make check    run every test; ends with 'N passed, N failed, N skipped'"
-	@echo "make bench    measure against VDUSE, NBD, ublk and null_blk"
+	@echo "make bench    measure against VDUSE, NBD, ublk, null_blk, and in Xen"
 	@echo "make          build modules (KVER=, KDIR=) and user space into $(O)"
 	@echo "make user     build libvbe and the programs only"
 	@echo "make install  install both (DESTDIR=, PREFIX=, KVER=); runs depmod"

@@ -1,72 +1,52 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Copyright (c) 2026 The vbe authors */
 /*
- * What it costs to reach a page of a Xen guest, from its dom0: through a mapping of a
- * vbe device, by MEM_COPY, and through privcmd's MMAPBATCH_V2 of the same frames.
+ * What it costs to reach a page of a Xen guest, from its dom0: by vbe, and by Xen's own
+ * device nodes, of the same pages.
  *
- *	xen-map DEVICE DOMID [ADDR [MIB [ROUNDS]]]
+ *	xen-map DEVICE DOMID ROUNDS ADDR:PAGES...
  *
- * The guest has memory from ADDR on, and does not write to it: paused, say. Nobody has
- * used that part of it through vbe before: where dom0 is auto-translated, what was mapped
- * once is cheaper the next time. Prints a table of nanoseconds per page, the median of all
- * pieces of so many pages each. All ways have to find the same bytes.
+ * The guest has memory at each ADDR, or, with bit 63, grants; all of the one kind or of the
+ * other. It does not write there: paused, say. Nobody has used those pages through vbe
+ * before: where dom0 is auto-translated, what was mapped once is cheaper the next time,
+ * which is what the first round and the later ones show.
+ *
+ * Prints lines of JSON with nanoseconds per page, the median of all pieces of so many pages
+ * each. All ways have to find the same bytes.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
-#include <vbe/vbe.h>
 
-#define PAGE		4096ul
-#define MAX_BATCH	512
+#include "xen-map.h"
 
-/* Of <xen/privcmd.h>, which wants headers that no distribution installs. */
-struct mmapbatch {
-	unsigned int num;
-	uint16_t dom;
-	uint64_t addr;
-	const uint64_t *arr;
-	int *err;
-};
-
-#define IOCTL_MMAPBATCH_V2	_IOC(_IOC_NONE, 'P', 4, sizeof(struct mmapbatch))
-
-enum step { STEP_MAP, STEP_FIRST, STEP_AGAIN, STEP_UNMAP, N_STEPS };
-
-static const char * const step_names[] = { "map", "first touch", "touch again", "unmap" };
-static const unsigned int batches[] = { 1, 16, 512 };
+static const struct {
+	unsigned int pages, pieces;
+} batches[] = { { 1, 256 }, { 16, 64 }, { MAX_BATCH, 5 } };
 
 #define N_BATCHES	(sizeof(batches) / sizeof(batches[0]))
+#define MAX_AREAS	64
+#define MAX_PIECES	256
 
-struct piece {
-	uint64_t addr;		/* in the guest */
-	unsigned int pages;
-	uint64_t ns[N_STEPS];
-	uint64_t sum;		/* of what was found */
+struct area {
+	uint64_t addr, pages;	/* that are left */
 };
 
-struct bench {
-	struct vbe_dev *dev;
-	int privcmd;
-	uint16_t domid;
-	uint64_t addr;
-	unsigned long pages;
-	unsigned int rounds;
-};
+static struct area areas[MAX_AREAS];
+static unsigned int n_areas, rounds;
 
-static void die(const char *what)
+void die(const char *what)
 {
 	fprintf(stderr, "xen-map: %s: %s\n", what, strerror(errno));
 	exit(1);
 }
 
-static uint64_t now_ns(void)
+uint64_t now_ns(void)
 {
 	struct timespec ts;
 
@@ -75,7 +55,7 @@ static uint64_t now_ns(void)
 }
 
 /* One load per page; the sum keeps the compiler, and us, honest. */
-static uint64_t touch(const void *p, unsigned int pages)
+uint64_t touch(const void *p, unsigned int pages)
 {
 	uint64_t sum = 0;
 	unsigned int i;
@@ -85,9 +65,9 @@ static uint64_t touch(const void *p, unsigned int pages)
 	return sum;
 }
 
-static void use(struct piece *piece, void *p, uint64_t since)
+void touch_twice(struct piece *piece, const void *p)
 {
-	uint64_t t[4];
+	uint64_t t[3];
 
 	t[0] = now_ns();
 	piece->sum = touch(p, piece->pages);
@@ -97,53 +77,12 @@ static void use(struct piece *piece, void *p, uint64_t since)
 		exit(1);
 	}
 	t[2] = now_ns();
-	munmap(p, piece->pages * PAGE);
-	t[3] = now_ns();
-	piece->ns[STEP_MAP] = t[0] - since;
 	piece->ns[STEP_FIRST] = t[1] - t[0];
 	piece->ns[STEP_AGAIN] = t[2] - t[1];
-	piece->ns[STEP_UNMAP] = t[3] - t[2];
 }
 
-/* ---- the ways ------------------------------------------------------------------------ */
-
-static void by_vbe(struct bench *b, struct piece *piece)
-{
-	uint64_t since = now_ns();
-	void *p;
-
-	p = mmap(NULL, piece->pages * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
-		 vbe_fd(b->dev), piece->addr);
-	if (p == MAP_FAILED)
-		die(vbe_error(b->dev));
-	use(piece, p, since);
-}
-
-static void by_privcmd(struct bench *b, struct piece *piece)
-{
-	static uint64_t gfns[MAX_BATCH];
-	static int errs[MAX_BATCH];
-	struct mmapbatch m = {
-		.num = piece->pages, .dom = b->domid, .arr = gfns, .err = errs,
-	};
-	uint64_t since;
-	unsigned int i;
-	void *p;
-
-	for (i = 0; i < piece->pages; i++)
-		gfns[i] = piece->addr / PAGE + i;
-	since = now_ns();
-	p = mmap(NULL, piece->pages * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, b->privcmd, 0);
-	if (p == MAP_FAILED)
-		die("mmap of privcmd");
-	m.addr = (uintptr_t)p;
-	if (ioctl(b->privcmd, IOCTL_MMAPBATCH_V2, &m))
-		die("MMAPBATCH_V2: is there memory at this address?");
-	use(piece, p, since);
-}
-
-/* "First touch" is the copy of a page, "touch again" one more. */
-static void by_copy(struct bench *b, struct piece *piece)
+/* Of either kind. "First touch" is the copy of a page, "touch again" one more. */
+int by_copy(struct bench *b, struct piece *piece)
 {
 	static struct vbe_copy_entry e[MAX_BATCH];
 	static char buf[MAX_BATCH * PAGE];
@@ -163,20 +102,8 @@ static void by_copy(struct bench *b, struct piece *piece)
 		piece->ns[n ? STEP_AGAIN : STEP_FIRST] = now_ns() - since;
 	}
 	piece->sum = touch(buf, piece->pages);
+	return 1;
 }
-
-static const struct {
-	const char *name;
-	void (*fn)(struct bench *b, struct piece *piece);
-} ways[] = {
-	{ "vbe mmap", by_vbe },
-	{ "privcmd MMAPBATCH_V2", by_privcmd },
-	{ "vbe MEM_COPY", by_copy },
-};
-
-#define N_WAYS	(sizeof(ways) / sizeof(ways[0]))
-
-/* ---- the table ------------------------------------------------------------------------- */
 
 static int compare(const void *a, const void *b)
 {
@@ -187,110 +114,161 @@ static int compare(const void *a, const void *b)
 
 static uint64_t median(const struct piece *pieces, unsigned int n, enum step step)
 {
-	uint64_t *all = calloc(n, sizeof(*all)), value;
+	static uint64_t *all;
 	unsigned int i;
 
+	all = realloc(all, n * sizeof(*all));
 	if (!all)
 		die("memory");
 	for (i = 0; i < n; i++)
 		all[i] = pieces[i].ns[step] / pieces[i].pages;
 	qsort(all, n, sizeof(*all), compare);
-	value = all[n / 2];
-	free(all);
-	return value;
+	return all[n / 2];
 }
 
-static void print_row(const char *name, const char *when, unsigned int batch,
-		      const struct piece *pieces, unsigned int n)
+static void print_row(const char *name, const char *when, const struct piece *pieces,
+		      unsigned int n)
 {
+	printf("{\"way\": \"%s\", \"round\": \"%s\", \"batch\": %u, \"pieces\": %u, ", name, when,
+	       pieces->pages, n);
+	printf("\"map\": %llu, \"first\": %llu, \"again\": %llu, \"unmap\": %llu}\n",
+	       (unsigned long long)median(pieces, n, STEP_MAP),
+	       (unsigned long long)median(pieces, n, STEP_FIRST),
+	       (unsigned long long)median(pieces, n, STEP_AGAIN),
+	       (unsigned long long)median(pieces, n, STEP_UNMAP));
+}
+
+/* Memory that no other size of pieces has. */
+static unsigned int cut(struct piece *pieces, unsigned int max, unsigned int pages)
+{
+	struct area *area = areas;
+	unsigned int n = 0;
+
+	while (n < max && area < areas + n_areas) {
+		if (area->pages < pages) {
+			area++;
+			continue;
+		}
+		pieces[n++] = (struct piece) { .addr = area->addr, .pages = pages };
+		area->addr += pages * PAGE;
+		area->pages -= pages;
+	}
+	return n;
+}
+
+/* Returns 0 when there is no such way here. */
+static int measure(struct bench *b, const struct way *way, const struct piece *where,
+		   unsigned int n, uint64_t *sum)
+{
+	struct piece *pieces = calloc((size_t)n * rounds, sizeof(*pieces)), *piece = pieces;
 	unsigned int i;
+	int there = 1;
 
-	printf("%-22s %-6s %5u", name, when, batch);
-	for (i = 0; i < N_STEPS; i++)
-		printf(" %12llu", (unsigned long long)median(pieces, n, i));
-	printf("\n");
-}
-
-/* Each size of pieces has a part of memory for itself. */
-static uint64_t row(struct bench *b, unsigned int way, unsigned int which)
-{
-	unsigned int batch = batches[which], n = b->pages / N_BATCHES / batch, i, round;
-	uint64_t sum = 0, base = b->addr + which * (b->pages / N_BATCHES) * PAGE;
-	struct piece *pieces;
-
-	/* One page at a time takes long: a part is enough for a median. */
-	if (n > 512)
-		n = 512;
-	pieces = calloc((size_t)n * b->rounds, sizeof(*pieces));
 	if (!pieces)
 		die("memory");
-	for (round = 0; round < b->rounds; round++) {
-		for (i = 0; i < n; i++) {
-			struct piece *piece = &pieces[round * n + i];
-
-			piece->addr = base + (uint64_t)i * batch * PAGE;
-			piece->pages = batch;
-			ways[way].fn(b, piece);
-			sum = sum * 31 + piece->sum;
-		}
+	*sum = 0;
+	for (i = 0; i < n * rounds && there; i++, piece++) {
+		*piece = where[i % n];
+		there = way->fn(b, piece);
+		*sum = *sum * 31 + piece->sum;
 	}
-	print_row(ways[way].name, "first", batch, pieces, n);
-	print_row(ways[way].name, "again", batch, pieces + n, n * (b->rounds - 1));
+	if (there) {
+		print_row(way->name, "first", pieces, n);
+		print_row(way->name, "later", pieces + n, n * (rounds - 1));
+	}
 	free(pieces);
-	return sum;
+	return there;
 }
 
-static void table(struct bench *b)
+/* Each way has its device node for as long as it is measured. */
+static void one_size(struct bench *b, const struct way *ways, const struct piece *where,
+		     unsigned int n)
 {
-	unsigned int i, way;
+	const struct way *way;
 	uint64_t sum, first = 0;
 
-	printf("%-22s %-6s %5s", "ns per page", "round", "batch");
-	for (i = 0; i < N_STEPS; i++)
-		printf(" %12s", step_names[i]);
-	printf("\n");
-	for (i = 0; i < N_BATCHES; i++) {
-		for (way = 0; way < N_WAYS; way++) {
-			sum = row(b, way, i);
-			if (!way)
-				first = sum;
-			if (sum == first)
-				continue;
-			fprintf(stderr, "xen-map: %s finds other bytes than %s\n",
-				ways[way].name, ways[0].name);
-			exit(1);
+	for (way = ways; way->name; way++) {
+		b->fd = -1;
+		if (!measure(b, way, where, n, &sum)) {
+			fprintf(stderr, "xen-map: there is no %s here\n", way->name);
+			continue;
 		}
+		if (b->fd >= 0)
+			close(b->fd);
+		if (way == ways)
+			first = sum;
+		if (sum == first)
+			continue;
+		fprintf(stderr, "xen-map: %s finds other bytes than %s\n", way->name, ways->name);
+		exit(1);
 	}
+}
+
+/* What looking at the clock adds to each number. */
+static void print_clock(void)
+{
+	struct piece pieces[MAX_PIECES];
+	uint64_t since;
+	unsigned int i;
+
+	memset(pieces, 0, sizeof(pieces));
+	for (i = 0; i < MAX_PIECES; i++) {
+		since = now_ns();
+		pieces[i].ns[STEP_FIRST] = now_ns() - since;
+		pieces[i].pages = 1;
+	}
+	printf("{\"clock\": %llu}\n", (unsigned long long)median(pieces, MAX_PIECES, STEP_FIRST));
+}
+
+static int parse(struct bench *b, int argc, char **argv)
+{
+	char *end;
+	int i;
+
+	if (argc < 5 || argc > 4 + MAX_AREAS)
+		return -1;
+	b->domid = strtoul(argv[2], NULL, 0);
+	rounds = strtoul(argv[3], NULL, 0);
+	for (i = 4; i < argc; i++) {
+		struct area *area = &areas[n_areas++];
+
+		area->addr = strtoull(argv[i], &end, 0);
+		if (*end != ':' || area->addr % PAGE)
+			return -1;
+		area->pages = strtoul(end + 1, NULL, 0);
+		if ((area->addr ^ areas[0].addr) & GRANT_ADDR)
+			return -1;
+	}
+	return rounds < 2 ? -1 : 0;
 }
 
 int main(int argc, char **argv)
 {
-	struct bench b = { .addr = 16 << 20, .rounds = 3 };
-	unsigned long mib = 32;
+	static struct piece where[N_BATCHES][MAX_PIECES];
+	const struct way *ways;
+	struct bench b = { 0 };
+	unsigned int i, n[N_BATCHES];
 
-	if (argc < 3 || argc > 6) {
-		fprintf(stderr, "usage: xen-map DEVICE DOMID [ADDR [MIB [ROUNDS]]]\n");
+	if (parse(&b, argc, argv)) {
+		fprintf(stderr, "usage: xen-map DEVICE DOMID ROUNDS ADDR:PAGES...\n");
 		return 2;
 	}
-	b.domid = strtoul(argv[2], NULL, 0);
-	if (argc > 3)
-		b.addr = strtoull(argv[3], NULL, 0);
-	if (argc > 4)
-		mib = strtoul(argv[4], NULL, 0);
-	if (argc > 5)
-		b.rounds = strtoul(argv[5], NULL, 0);
-	b.pages = mib << (20 - 12);
-	if (b.pages < N_BATCHES * MAX_BATCH || b.rounds < 2 || b.addr % PAGE) {
-		fprintf(stderr, "xen-map: at least 6 MiB, two rounds, a whole page\n");
-		return 2;
-	}
+	ways = areas[0].addr & GRANT_ADDR ? grant_ways : foreign_ways;
 	b.dev = vbe_open(argv[1], 0);
 	if (!b.dev)
 		die(vbe_error(NULL));
-	b.privcmd = open("/dev/xen/privcmd", O_RDWR | O_CLOEXEC);
-	if (b.privcmd < 0)
-		die("/dev/xen/privcmd");
-	table(&b);
+	/* The largest first: what is left over is enough for the others. */
+	for (i = N_BATCHES; i--; ) {
+		n[i] = cut(where[i], batches[i].pieces, batches[i].pages);
+		if (n[i] < 3) {
+			fprintf(stderr, "xen-map: too little memory for pieces of %u pages\n",
+				batches[i].pages);
+			return 2;
+		}
+	}
+	print_clock();
+	for (i = 0; i < N_BATCHES; i++)
+		one_size(&b, ways, where[i], n[i]);
 	vbe_close(b.dev);
 	return 0;
 }
