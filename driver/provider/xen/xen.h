@@ -17,6 +17,7 @@
  *	physmap.c	... where Xen translates our addresses
  *	grant.c		memory that a guest's driver granted: copied
  *	grant_map.c	... and mapped, where Xen translates our addresses
+ *	dirty.c		what backends wrote, for a guest that migrates
  *	bus.c		discovery: what the toolstack wrote into xenstore
  *
  * Lock order, outermost first:
