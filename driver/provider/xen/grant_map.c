@@ -12,9 +12,10 @@
  * Nobody else's is ever mapped: of the pages around one that is touched, those get into
  * the page table that are mapped already.
  *
- * A guest can have a backend map what it likes, so there is a cap for each device, and
- * what physmap.c says of all guests together. At either the oldest is given back, which
- * is nothing but a cache that forgets: it comes back when it is touched again.
+ * A guest can have a backend map what it likes, so there is a cap for each device, one for
+ * all, as Xen has one on what this domain maps by whatever driver, and what physmap.c says
+ * of all guests together. At each the oldest of the device is given back, which is nothing
+ * but a cache that forgets: it comes back when it is touched again.
  *
  * Order. An entry of a page table is made, and a page is taken out of all page tables and
  * then unmapped, under one lock. So whatever is in a page table is mapped, and as the
@@ -41,6 +42,13 @@ static unsigned int grant_map_pages = 8192;
 module_param(grant_map_pages, uint, 0644);
 MODULE_PARM_DESC(grant_map_pages, "cap on grants mapped of one device, in pages (at least 256)");
 
+static unsigned int grant_map_total = 131072;
+module_param(grant_map_total, uint, 0644);
+MODULE_PARM_DESC(grant_map_total, "cap on grants mapped of all devices, in pages; 256 of each are free");
+
+/* Of all devices, lost ones included. */
+static atomic_t xen_grants_used;
+
 /* One that is mapped. */
 struct xen_grant {
 	struct list_head lru;
@@ -66,6 +74,7 @@ struct xen_grant {
  * @n_drop: number of those
  * @unmap: scratch: operations
  * @pages: scratch: of either
+ * @probe: scratch: a byte that can be copied to; of kmalloc()
  */
 struct xen_grants {
 	struct xen_dev *xd;
@@ -83,6 +92,7 @@ struct xen_grants {
 	unsigned int n_drop;
 	struct gnttab_unmap_grant_ref unmap[XEN_GRANT_BATCH];
 	struct page *pages[XEN_GRANT_BATCH];
+	u8 *probe;
 };
 
 static unsigned long xen_grant_va(const struct xen_grant *grant)
@@ -102,6 +112,7 @@ static void xen_grant_free(struct xen_grants *g, struct xen_grant *grant)
 {
 	gnttab_page_cache_put(&g->pool, &grant->page, 1);
 	xen_page_uncharge();
+	atomic_dec(&xen_grants_used);
 	kfree(grant);
 }
 
@@ -190,18 +201,26 @@ static bool xen_grants_evict(struct xen_grants *g)
 
 /* ---- grants come ---------------------------------------------------------------------------- */
 
-/* A page for one more may be had: by the cap, and by that of all guests together. */
+/* By the cap of all devices, may this one have more? */
+static bool xen_grants_fits(const struct xen_grants *g)
+{
+	return g->n + g->n_fill < XEN_GRANT_FLOOR ||
+	       (unsigned int)atomic_read(&xen_grants_used) < READ_ONCE(grant_map_total);
+}
+
+/* A page for one more may be had: by the caps, and by that of all guests together. */
 static bool xen_grants_room(struct xen_grants *g, struct page *page)
 {
 	unsigned int cap = max_t(unsigned int, READ_ONCE(grant_map_pages), XEN_GRANT_FLOOR);
 
 	/* What is about to be mapped counts, and is not there to be evicted. */
-	while (g->n + g->n_fill >= cap)
+	while (g->n + g->n_fill >= cap || !xen_grants_fits(g))
 		if (!xen_grants_evict(g))
 			return false;
 	while (!xen_page_charge(page, g->n + g->n_fill < XEN_GRANT_FLOOR))
 		if (!xen_grants_evict(g))
 			return false;
+	atomic_inc(&xen_grants_used);
 	return true;
 }
 
@@ -215,7 +234,9 @@ static int xen_grant_prepare(struct xen_grants *g, unsigned long ref, bool write
 		return -ENOMEM;
 	grant->ref = ref;
 	grant->readonly = !write;
-	if (gnttab_page_cache_get(&g->pool, &grant->page)) {
+	while (gnttab_page_cache_get(&g->pool, &grant->page)) {
+		if (xen_grants_evict(g))
+			continue;
 		kfree(grant);
 		return -EAGAIN;
 	}
@@ -240,11 +261,22 @@ static int xen_grant_error(s16 status)
 		return 0;
 	case GNTST_eagain:
 	case GNTST_no_device_space:
+	/* Xen's table of what this domain has mapped is full. */
+	case GNTST_no_space:
 		return -EAGAIN;
 	default:
 		/* Not granted, or not for writing. */
 		return -ENXIO;
 	}
+}
+
+/* Can it be copied from? Then it is granted. */
+static bool xen_grant_readable(struct xen_grants *g, grant_ref_t ref)
+{
+	const struct vbe_window *win = &g->xd->grants;
+
+	return !xen_grant_copy(&g->xd->grants, win->fe_addr + ((u64)ref << PAGE_SHIFT), g->probe,
+			       1, false);
 }
 
 /* Map those in @fill. Return: 0, or the first error. */
@@ -269,6 +301,9 @@ static int xen_grants_fill(struct xen_grants *g)
 	for (i = 0; i < g->n_fill; i++) {
 		grant = g->fill[i];
 		err = xen_grant_error(g->map[i].status);
+		/* For want of memory, ours or Xen's, it says the same as for what is not granted. */
+		if (err == -ENXIO && grant->readonly && xen_grant_readable(g, grant->ref))
+			err = -EAGAIN;
 		if (err) {
 			xa_erase(&g->refs, grant->ref);
 			xen_grant_free(g, grant);
@@ -322,7 +357,11 @@ static int xen_grants_get(struct xen_grants *g, unsigned long first, unsigned lo
 		}
 	}
 	err = xen_grants_fill(g);
-	return ret ?: err;
+	ret = ret ?: err;
+	/* The next try shall find room, here and in Xen's table. */
+	if (ret == -EAGAIN)
+		xen_grants_evict(g);
+	return ret;
 }
 
 /* ---- into page tables --------------------------------------------------------------------- */
@@ -438,6 +477,11 @@ int xen_grants_init(struct xen_dev *xd)
 
 	if (!g)
 		return -ENOMEM;
+	g->probe = kmalloc(1, GFP_KERNEL);
+	if (!g->probe) {
+		kvfree(g);
+		return -ENOMEM;
+	}
 	g->xd = xd;
 	mutex_init(&g->lock);
 	xa_init(&g->refs);
@@ -460,6 +504,7 @@ void xen_grants_exit(struct xen_dev *xd)
 	xen_grants_unmap(xd);
 	gnttab_page_cache_shrink(&xd->mapped->pool, 0);
 	xa_destroy(&xd->mapped->refs);
+	kfree(xd->mapped->probe);
 	kvfree(xd->mapped);
 	xd->mapped = NULL;
 }
