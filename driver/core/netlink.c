@@ -346,15 +346,29 @@ static int vbe_nl_put_params(struct sk_buff *msg, struct vbe_device *dev,
 }
 
 /*
+ * Who runs now may be another than who asks: a privileged program, handed the socket, that
+ * sends or receives what it does not know. So he counts only if he is who opened it.
+ */
+static bool vbe_nl_is_owner(const struct vbe_dev_params *p, struct sk_buff *asker)
+{
+	const struct socket *sock = NETLINK_CB(asker).sk->sk_socket;
+	const struct cred *opener;
+
+	if (!sock || !sock->file)
+		return false;
+	opener = sock->file->f_cred;
+	if (!uid_eq(opener->euid, current_euid()) || !gid_eq(opener->egid, current_egid()))
+		return false;
+	return uid_eq(p->uid, current_euid()) || (gid_valid(p->gid) && in_egroup_p(p->gid));
+}
+
+/*
  * Where a guest's disk is on this machine is no business of everybody's: of the device's
  * owner, who is told by the device as well, and of administrators.
  */
 static bool vbe_nl_may_see_path(const struct vbe_device *dev, struct sk_buff *asker)
 {
-	const struct vbe_dev_params *p = &dev->params;
-
-	return uid_eq(p->uid, current_euid()) ||
-	       (gid_valid(p->gid) && in_egroup_p(p->gid)) ||
+	return vbe_nl_is_owner(&dev->params, asker) ||
 	       netlink_capable(asker, CAP_NET_ADMIN) || netlink_capable(asker, CAP_SYS_ADMIN);
 }
 
