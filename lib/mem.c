@@ -18,6 +18,7 @@
 #define MAP_MAX		(1u << 20)	/* bytes per range, of MEM_MAP */
 #define MAP_ALONE	4096u		/* bytes for which a page fault is as good */
 #define RANGES		64u		/* of one call, for the engine */
+#define WANT_MAX	(4u << 20)	/* bytes that are worth a hint */
 
 /* Rings are the engine's to write. */
 #define NOT_WRITABLE	(VBE_VQ_WINDOW_RO | VBE_VQ_WINDOW_RINGS)
@@ -134,40 +135,46 @@ int vbe_mem_unmap(struct vbe_dev *dev, struct vbe_mem_range *ranges, unsigned in
 
 /*
  * Worth a call of its own are those which the kernel maps in fewer steps than it takes page
- * faults. Whatever becomes of it: pages come when they are touched, or do not.
+ * faults. Whatever becomes of it: pages come when they are touched, or do not. No more than
+ * so many at once: nobody has looked at the request yet, whose length is the FE's to say.
  */
 static void engine_want(void *opaque, const struct vbe_vq_range *ranges, uint32_t n, bool write)
 {
-	uint32_t flags = write ? VBE_MAP_F_WRITE : 0, len, i = 0;
+	uint32_t flags = write ? VBE_MAP_F_WRITE : 0, left = WANT_MAX, len, i = 0;
 	struct vbe_mem_range batch[RANGES];
 
-	for (; n; n--, ranges++) {
-		for (uint64_t at = 0; ranges->len > MAP_ALONE && at < ranges->len; at += len) {
+	for (; n && left && i < RANGES; n--, ranges++) {
+		if (ranges->len <= MAP_ALONE)
+			continue;
+		for (uint64_t at = 0; at < ranges->len && left && i < RANGES; at += len) {
 			len = ranges->len - at < MAP_MAX ? ranges->len - at : MAP_MAX;
+			len = len < left ? len : left;
 			batch[i++] = (struct vbe_mem_range){ .fe_addr = ranges->fe_addr + at,
 							     .len = len };
-			if (i < RANGES)
-				continue;
-			do_ranges(opaque, VBE_IOC_MEM_MAP, batch, i, flags);
-			i = 0;
+			left -= len;
 		}
 	}
 	if (i)
 		do_ranges(opaque, VBE_IOC_MEM_MAP, batch, i, flags);
 }
 
-/* A range that is in no window any more has been given back with that. */
+/*
+ * A range that is in no window any more has been given back with that; all have been when the
+ * attachment was revoked (ENODEV).
+ */
 static int engine_release(void *opaque, const struct vbe_vq_range *ranges, uint32_t n)
 {
 	struct vbe_mem_range batch[RANGES];
 	uint32_t i;
+	int ret;
 
 	while (n) {
 		for (i = 0; i < n && i < RANGES; i++)
 			batch[i] = (struct vbe_mem_range){ .fe_addr = ranges[i].fe_addr,
 							   .len = ranges[i].len };
-		if (do_ranges(opaque, VBE_IOC_MEM_UNMAP, batch, i, 0) < 0)
-			return -1;
+		ret = do_ranges(opaque, VBE_IOC_MEM_UNMAP, batch, i, 0);
+		if (ret < 0)
+			return ret == -ENODEV ? 0 : -1;
 		ranges += i;
 		n -= i;
 	}

@@ -73,20 +73,16 @@ bool vbe_range_add(struct vbe_vq *vq, uint64_t addr, uint32_t len)
 	return true;
 }
 
+/* The first batch: it is a hint, and a chain may have any number. */
 static void want(struct vbe_vq *vq, const struct vbe_vq_seg *seg, uint32_t n, bool write)
 {
 	struct vbe_vq_range batch[BATCH];
 	uint32_t i = 0;
 
-	for (; n; n--, seg++) {
-		if (!seg->host || !vbe_mem_transient(vq->mem, seg->fe_addr))
-			continue;
-		batch[i++] = (struct vbe_vq_range){ .fe_addr = seg->fe_addr, .len = seg->len };
-		if (i < BATCH)
-			continue;
-		vq->mem->want(vq->mem->opaque, batch, i, write);
-		i = 0;
-	}
+	for (; n && i < BATCH; n--, seg++)
+		if (seg->host && vbe_mem_transient(vq->mem, seg->fe_addr))
+			batch[i++] = (struct vbe_vq_range){ .fe_addr = seg->fe_addr,
+							    .len = seg->len };
 	if (i)
 		vq->mem->want(vq->mem->opaque, batch, i, write);
 }

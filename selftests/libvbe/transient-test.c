@@ -208,9 +208,11 @@ static void released(void)
 	out_failed = 1;
 	check(!mem->release(mem->opaque, r, 1), "a window that has gone has nothing to give");
 	unmap_errno = ENODEV;
-	check(mem->release(mem->opaque, r, 1), "a device that has gone is an error");
+	check(!mem->release(mem->opaque, r, 1), "nor has a device that has gone");
 	check(vbe_mem_unmap(&dev, &(struct vbe_mem_range){ HIGH, PAGE, 0 }, 1) == -ENODEV,
-	      "of vbe_mem_unmap() as well");
+	      "of which vbe_mem_unmap() tells");
+	unmap_errno = EFAULT;
+	check(mem->release(mem->opaque, r, 1), "another failure is one");
 }
 
 int main(void)
