@@ -22,8 +22,8 @@
 #include <asm/xen/hypercall.h>
 
 #define XEN_DIRTY_SHIFT		9	/* frames of a block */
-/* Of one report; Xen counts them with 32 bits. */
-#define XEN_DIRTY_MOST		BIT(20)
+/* Of one report. */
+#define XEN_DIRTY_MOST		BIT(16)
 
 static unsigned long xen_dirty_blocks(const struct xen_mem *mem)
 {
@@ -84,6 +84,7 @@ static int xen_dirty_report(domid_t domid, unsigned long first, unsigned long en
 	for (; !ret && first < end; first += n) {
 		n = min(end - first, XEN_DIRTY_MOST);
 		ret = xen_dmop_modified(domid, first, n);
+		cond_resched();
 	}
 	return ret;
 }

@@ -238,7 +238,6 @@ static struct xen_guest *xen_guest_begin(u32 domid, enum xen_guest_type type,
 	if (ret)
 		goto err_mem;
 	list_add_tail(&guest->node, &xen_guests);
-	xen_farewell_begin(guest);
 	xen_guests_look();
 	return guest;
 
@@ -262,6 +261,7 @@ struct xen_guest *xen_guest_get(u32 domid, struct netlink_ext_ack *extack)
 {
 	struct xen_guest *guest, *found = NULL;
 	enum xen_guest_type type;
+	bool fresh = false;
 	int ret;
 
 	/* Asks xenstore, which may never answer: not under the lock. */
@@ -274,6 +274,7 @@ struct xen_guest *xen_guest_get(u32 domid, struct netlink_ext_ack *extack)
 			found = guest;
 	if (!found) {
 		found = xen_guest_begin(domid, type, extack);
+		fresh = !IS_ERR(found);
 	} else if (found->dying) {
 		NL_SET_ERR_MSG(extack, "the domain is dying");
 		found = ERR_PTR(-ENODEV);
@@ -281,6 +282,9 @@ struct xen_guest *xen_guest_get(u32 domid, struct netlink_ext_ack *extack)
 	if (!IS_ERR(found))
 		found->users++;
 	mutex_unlock(&xen_guests_lock);
+	/* Xenstore again. Who ends the guest is not before its last user, and this is one. */
+	if (fresh)
+		xen_farewell_begin(found);
 	return found;
 }
 
@@ -441,7 +445,9 @@ int xen_guests_init(void)
 		ret = PTR_ERR(xen_reaper);
 		goto err_wq;
 	}
-	sched_set_fifo_low(xen_reaper);
+	/* Only there it is a matter of overtaking. */
+	if (IS_ENABLED(CONFIG_ARM64))
+		sched_set_fifo_low(xen_reaper);
 	ret = register_xenstore_notifier(&xen_store_notifier);
 	if (ret)
 		goto err_thread;

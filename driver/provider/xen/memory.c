@@ -281,8 +281,9 @@ void xen_mem_invalidate(struct xen_guest *guest)
  * @guest: guest; its devices are still there
  *
  * When it returns nothing of it is mapped, and nothing will be. It waits for no RCU grace
- * period: on Arm, Xen may have a CPU of ours go round in a hypercall until all of the
- * guest's pages are free, and there is none meanwhile.
+ * period of its own: on Arm, Xen may have a CPU of ours go round in a hypercall until all of
+ * the guest's pages are free, and there is none meanwhile. (It takes the locks of devices:
+ * whoever sets one up, or changes its interrupts, just then may wait for one under them.)
  *
  * Context: process, may sleep; takes guest->lock.
  */
@@ -295,9 +296,9 @@ void xen_mem_revoke(struct xen_guest *guest)
 	WRITE_ONCE(mem->gone, true);
 	mutex_unlock(&mem->lock);
 	mutex_lock(&guest->lock);
-	xen_mem_invalidate(guest);
 	list_for_each_entry(xd, &guest->devs, node)
 		xen_grants_unmap(xd);
+	xen_mem_invalidate(guest);
 	mutex_unlock(&guest->lock);
 }
 
