@@ -18,8 +18,8 @@ RUN=/run/vbe-xen
 # shellcheck source=/dev/null
 . /vm-judge.sh
 
-BE_TYPE=${BE_TYPE:-hvm}
-FE_MEM=288
+BE_TYPE=${BE_TYPE:-pvh}
+FE_MEM=264
 FIO="chroot /tools fio --thread --group_reporting --output-format=terse --filename=\$(disk vdisk)
 	--bs=4k --rw=randwrite --ioengine=libaio --iodepth=8 --direct=1 --verify=crc32c
 	--verify_fatal=1 --name=job"
@@ -36,13 +36,12 @@ be_new() {
 	cat > $dir/config <<-END
 		name = "be"
 		type = "$BE_TYPE"
-		memory = ${BE_MEM:-768}
+		memory = ${BE_MEM:-384}
 		vcpus = 1
 		kernel = "/out/be/vmlinuz"
 		ramdisk = "$dir/initrd"
 		cmdline = "$line apparmor=0 selinux=0 audit=0 rdinit=/init tsc=reliable no_timer_check pci=noearly 8250.nr_uarts=0"
 		disk = [ ]
-		hap = ${BE_HAP:-1}
 		vga = "none"
 		nographic = 1
 		vnc = 0
@@ -111,8 +110,8 @@ shrinks() {
 	local before
 	be faults || return
 	before=$(guest_heard be | grep -aE -m 1 '^[0-9]+$')
-	xl mem-set fe 224 || return
-	wait_for 120 has_memory 226 || { xl list; return 1; }
+	xl mem-set fe 232 || return
+	wait_for 120 has_memory 234 || { xl list; return 1; }
 	be "invalidated $before"
 }
 
@@ -181,7 +180,7 @@ check "virtio-pci is unbound and bound again" rebound
 check "vbe-blk is killed, twice in the middle of fio" killed_in_the_middle
 check "the guest noticed nothing" no_errors
 
-check "a backend touches the guest's memory" be "touches $fe 32"
+check "a backend touches the guest's memory" be "touches $fe 8"
 check "the guest gives memory back: what was mapped is asked for anew" shrinks
 check "the guest is well" guest_do fe "$FIO --size=1M --end_fsync=1"
 check "the device is deleted" be "untouched"
