@@ -6,7 +6,9 @@
  * This engine takes buffers which a virtio driver (the FE) made available in a split or packed
  * ring, gives them to a device implementation (the BE), and puts them back as used. It allocates
  * nothing, calls no libc function but memcpy() and memset(), takes no lock, and keeps all its
- * state in memory of the caller, so that it runs in a process, in a kernel and on an RTOS.
+ * state in memory of the caller, so that it runs in a process, in a kernel and on an RTOS. So its
+ * structs are part of its interface: until release 1.0 they may grow, and a program is to be
+ * compiled with the headers of the library that it runs with. Zero what you do not know.
  *
  * Trust. All that the FE wrote is hostile: each word is fetched once, into private memory, and
  * checked there. Work is bounded by the queue's size and &vbe_vq_config.max_indirect, whatever
