@@ -278,8 +278,8 @@ int nl_refused(const struct command *cmd, const char *object, const struct failu
 		code = EXIT_UNSUPPORTED;
 	}
 	if (*why->text)
-		return fail(cmd, code, "%s%s%s (%s)%s", object ? object : "", object ? ": " : "",
-			    why->text, strerror(why->err), mend);
+		return fail(cmd, code, "%s%s%s (%s)", object ? object : "", object ? ": " : "",
+			    why->text, strerror(why->err));
 	return fail(cmd, code, "%s%s%s%s", object ? object : "", object ? ": " : "",
 		    strerror(why->err), mend);
 }
