@@ -301,7 +301,7 @@ static int xen_grants_fill(struct xen_grants *g)
 	for (i = 0; i < g->n_fill; i++) {
 		grant = g->fill[i];
 		err = xen_grant_error(g->map[i].status);
-		/* For want of memory, ours or Xen's, it says the same as for what is not granted. */
+		/* For want of memory, ours or Xen's, it says the same as for what is no grant. */
 		if (err == -ENXIO && grant->readonly && xen_grant_readable(g, grant->ref))
 			err = -EAGAIN;
 		if (err) {
