@@ -141,7 +141,7 @@ rm -rf $RUN
 mkdir -p $RUN
 modprobe vbe_xen || give_up "vbe_xen does not load"
 serve_all
-guest_new g1 console-job vcpus=2 mem=208 || give_up "xl create fails"
+guest_new g1 console-job vcpus=1 mem=208 || give_up "xl create fails"
 check "disks for the paused guest" attach_all
 guest_start g1
 guest_up g1 300 || give_up "the guest does not boot: $(tail -n 30 "$(guest_log g1)")"

@@ -144,7 +144,7 @@ static int xen_guest_check(u32 domid, enum xen_guest_type *type,
  * In that hypercall, on Arm, Xen goes through what is left of the guest's pages, again from
  * the first whenever this domain has an interrupt. It gets to the end when we have let go of
  * them; which, if dom0 has one vCPU and its kernel does not preempt, can only be before. So
- * who does it yields to no other task.
+ * who does it yields to no other task then.
  */
 static void xen_guest_leaves(struct xenbus_watch *watch, const char *path, const char *token)
 {
@@ -445,8 +445,12 @@ int xen_guests_init(void)
 		ret = PTR_ERR(xen_reaper);
 		goto err_wq;
 	}
-	/* Only there it is a matter of overtaking. */
-	if (IS_ENABLED(CONFIG_ARM64))
+	/*
+	 * With one CPU it is a matter of overtaking. With more, it must not be woken on the
+	 * one that is in that hypercall: an ordinary task goes where nobody runs, but one of
+	 * this class stays where nobody of its class does.
+	 */
+	if (IS_ENABLED(CONFIG_ARM64) && num_online_cpus() == 1)
 		sched_set_fifo_low(xen_reaper);
 	ret = register_xenstore_notifier(&xen_store_notifier);
 	if (ret)
