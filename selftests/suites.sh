@@ -19,8 +19,8 @@ SUITES=(debug-crash-split debug-crash-packed debug-guest debug-fail-nth debug-fu
 # shellcheck disable=SC2034 # of selftests/run
 LONG_SUITES=(xen-arm-grant)
 
-# By name only: the lab fails them now and then, by interrupts that QEMU gives to guests of
-# nested paging which do not take any at that moment (lab/README.md).
+# By name only: guests stand still in them now and then. Where it was looked into, QEMU had
+# given a guest of nested paging an interrupt which it does not take (lab/README.md).
 # shellcheck disable=SC2034 # of selftests/run
 SHAKY_SUITES=(xen-x86-save xen-x86-target)
 
