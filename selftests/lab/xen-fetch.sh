@@ -4,7 +4,8 @@
 #
 # Part of fetch: what boots Xen on x86. For each Xen a tree of its Debian release
 # with the hypervisor, the toolstack and the QEMU that it wants, and an image of
-# that tree for dom0; and Xen's source as Debian has it.
+# that tree for dom0.
+# shellcheck disable=SC2154 # "update" is fetch's
 
 # A Xen is known by its version; each goes with one Debian release, whose libraries
 # its toolstack needs.
@@ -29,20 +30,8 @@ xen_extras() { # VERSION
 }
 
 xen_download() { # VERSION RELEASE DIR
-	local packages extras archives=$3/archives
-	read -ra packages < <(xen_packages "$1")
-	read -ra extras < <(xen_extras "$1")
-	mkdir -p "$archives/partial"
 	say "Xen $1 of Debian $2: downloading"
-	retry release_apt "$2" apt-get -o "Dir::Cache::archives=$archives" -y \
-		--download-only install "${packages[@]}" &&
-		(cd "$archives" && retry release_apt "$2" apt-get download "${extras[@]}") &&
-		return
-	# The lists may be older than the archive.
-	[ "$update" = no ] || return 1
-	update=yes
-	release_apt_update "$2"
-	xen_download "$@"
+	download_packages "$2" "$3/archives" "$(xen_packages "$1")" "$(xen_extras "$1")"
 }
 
 # dpkg -x runs no maintainer script, and the image is mounted read-only: what dom0
@@ -90,24 +79,4 @@ fetch_xen() { # VERSION
 			make_xen "$1" "$tree" "$key"
 	fi
 	echo "$tree"
-}
-
-# Debian's source of Xen, the tarball of upstream alone: fetch_xen_source VERSION DIR.
-# With lists of its own, since nobody else wants those of sources.
-fetch_xen_source() {
-	local release apt dir keys=/usr/share/keyrings/debian-archive-keyring.gpg tarball
-	release=$(xen_release_of "$1")
-	apt=$VBE_CACHE/apt/$release-source
-	mkdir -p "$apt/state/lists/partial" "$apt/cache/archives/partial" "$2"
-	: >"$apt/status"
-	echo "deb-src [signed-by=$keys] $(host_mirror) $release main" >"$apt/sources.list"
-	retry release_apt "$release-source" apt-get update || return
-	dir=$(mktemp -d "$VBE_CACHE/source.XXXXXX")
-	(cd "$dir" && retry release_apt "$release-source" \
-		apt-get source --download-only --tar-only xen) || return
-	tarball=$(find "$dir" -name 'xen_*.orig.tar.*' ! -name '*.asc')
-	[ -n "$tarball" ] || die "no source of Xen came from $(host_mirror)"
-	say "unpacking ${tarball##*/}"
-	tar -xf "$tarball" --no-same-owner --strip-components=1 -C "$2"
-	rm -rf "$dir"
 }
