@@ -306,10 +306,13 @@ static void on_queue_stop(struct be *be, const struct vbe_event *ev)
 
 static void on_kick_fd(struct be *be, const struct vbe_event *ev)
 {
+	int ret;
+
 	if (!be->adopt_kick || ev->queue >= be->n_queues || !be->queues[ev->queue].live)
 		return;
+	ret = adopt_kick(be, ev->queue);
 	/* ENODEV: it goes at the same time, and that is told by other means. */
-	if (adopt_kick(be, ev->queue) < 0 && !be->hup)
+	if (ret < 0 && ret != -ENODEV)
 		be->broken = "cannot follow a kick eventfd";
 }
 

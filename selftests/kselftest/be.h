@@ -185,6 +185,7 @@ int be_pop(struct be *be, struct be_queue *q, struct be_seg *segs, uint32_t *id,
 uint32_t be_queue_base(const struct be_queue *q);
 void be_push(struct be_queue *q, uint32_t id, uint32_t n_descs, uint32_t written);
 bool be_needs_call(struct be_queue *q);
+int be_broken(struct be *be, const char *why);
 
 /* serve.c */
 uint32_t be_serve_chain(struct be *be, uint32_t queue, struct be_seg *segs, int n);

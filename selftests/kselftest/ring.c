@@ -18,11 +18,30 @@
 #define SAVED_VALID	(1U << 31)
 #define SAVED_WRAP	(1U << 30)
 
-/* A driver that is this kernel's own does not lie: what does is a bug to show. */
-static int broken(struct be *be, const char *why)
+/*
+ * What a revoked one maps is scratch memory at once, and the event that says so comes later.
+ * But MEM_COPY is refused before any of that memory can be seen.
+ */
+static bool is_revoked(struct be *be)
 {
-	be->broken = why;
-	return -EPROTO;
+	struct vbe_copy_entry e = { .len = 0 };
+	struct vbe_mem_copy c = { .size = sizeof(c), .n = 1, .entries = (uintptr_t)&e };
+
+	return xioctl(be->fd, VBE_IOC_MEM_COPY, &c) == -ENODEV;
+}
+
+/* A driver that is this kernel's own does not lie: what does is a bug to show. */
+int be_broken(struct be *be, const char *why)
+{
+	uint32_t i;
+
+	if (!is_revoked(be)) {
+		be->broken = why;
+		return -EPROTO;
+	}
+	for (i = 0; i < be->n_queues; i++)
+		be->queues[i].live = false;
+	return -ENODEV;
 }
 
 void *be_host(struct be *be, uint64_t fe_addr, uint64_t len)
@@ -46,7 +65,7 @@ static int start_split(struct be *be, struct be_queue *q, const struct vbe_queue
 	q->avail = be_host(be, i->driver, 6 + 2ULL * i->num);
 	q->used = be_host(be, i->device, 6 + 8ULL * i->num);
 	if (!q->desc || !q->avail || !q->used)
-		return broken(be, "a ring is in no window");
+		return be_broken(be, "a ring is in no window");
 	/* Each chain is published before the next is taken: so nothing else need be resumed. */
 	q->next = resume ? q->used->idx : i->base;
 	q->pushed = q->next;
@@ -60,18 +79,18 @@ static int start_packed(struct be *be, struct be_queue *q, const struct vbe_queu
 	q->pdriver = be_host(be, i->driver, 4);
 	q->pdevice = be_host(be, i->device, 4);
 	if (!q->pdesc || !q->pdevice || !q->pdriver)
-		return broken(be, "a packed ring is in no window");
+		return be_broken(be, "a packed ring is in no window");
 	q->next = i->base & 0x7fff;
 	q->wrap = i->base & 0x8000;
 	if (resume && !q->saved)
-		return broken(be, "a packed ring cannot be resumed without an in-flight area");
+		return be_broken(be, "a packed ring cannot be resumed without an in-flight area");
 	/* The kernel clears it when the driver resets device or queue. */
 	if (q->saved && (*q->saved & SAVED_VALID)) {
 		q->next = *q->saved;
 		q->wrap = *q->saved & SAVED_WRAP;
 	}
 	if (q->next >= i->num || i->base >> 16 != (i->base & 0xffff))
-		return broken(be, "a packed ring begins where it cannot");
+		return be_broken(be, "a packed ring begins where it cannot");
 	q->pdevice->flags = 0;
 	return 0;
 }
@@ -122,11 +141,11 @@ static int add_seg(struct be *be, struct be_seg *segs, int n, uint64_t addr, uin
 		   bool write)
 {
 	if (n >= BE_SEGS)
-		return broken(be, "a chain has too many segments");
+		return be_broken(be, "a chain has too many segments");
 	segs[n].p = be_host(be, addr, len);
 	segs[n].len = len;
 	segs[n].write = write;
-	return segs[n].p ? n + 1 : broken(be, "a buffer is in no window");
+	return segs[n].p ? n + 1 : be_broken(be, "a buffer is in no window");
 }
 
 /* A table of a whole chain. Packed ones have no links, but all else at the same place. */
@@ -138,7 +157,7 @@ static int pop_table(struct be *be, struct be_queue *q, struct be_seg *segs, uin
 	int n = 0;
 
 	if (!t || !n_table || len % 16)
-		return broken(be, "an indirect table is in no window");
+		return be_broken(be, "an indirect table is in no window");
 	for (seen = 0; seen < n_table; seen++) {
 		struct vring_packed_desc *p = (void *)&t[at];
 		uint16_t flags = q->packed ? p->flags : t[at].flags;
@@ -148,9 +167,9 @@ static int pop_table(struct be *be, struct be_queue *q, struct be_seg *segs, uin
 			return n;
 		at = q->packed ? at + 1 : t[at].next;
 		if (!q->packed && at >= n_table)
-			return broken(be, "a link of an indirect table is out of range");
+			return be_broken(be, "a link of an indirect table is out of range");
 	}
-	return q->packed ? n : broken(be, "an indirect table has a loop");
+	return q->packed ? n : be_broken(be, "an indirect table has a loop");
 }
 
 /* Tell the driver that a kick is wanted for whatever comes next. */
@@ -185,7 +204,7 @@ static int pop_split(struct be *be, struct be_queue *q, struct be_seg *segs, uin
 		struct vring_desc d;
 
 		if (at >= q->num)
-			return broken(be, "a descriptor index is out of range");
+			return be_broken(be, "a descriptor index is out of range");
 		d = q->desc[at];
 		if (d.flags & VRING_DESC_F_INDIRECT)
 			return pop_table(be, q, segs, d.addr, d.len);

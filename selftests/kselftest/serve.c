@@ -52,7 +52,7 @@ static uint32_t serve_blk(struct be *be, struct be_seg *segs, int n)
 	uint32_t written = 0;
 
 	if (n < 2 || segs[0].len != sizeof(hdr) || !segs[n - 1].write || !segs[n - 1].len) {
-		be->broken = "a block request has a strange form";
+		be_broken(be, "a block request has a strange form");
 		return 0;
 	}
 	memcpy(&hdr, segs[0].p, sizeof(hdr));

@@ -271,11 +271,12 @@ TEST_F(io, reset_unanswered)
 	ASSERT_EQ(0, be_up(self->be, NAME));
 	ASSERT_EQ(0, drv_up(&self->d, 0, 1, NUM));
 	ASSERT_EQ(0, dev_set_reset_ms(NAME, SHORT_MS));
-	self->be->stall = true;
+	ASSERT_TRUE(be_stall(self->be));
 	self->be->mute_reset = true;
 	submit_all(_metadata, self, 0, VIRTIO_BLK_T_IN);
 	ASSERT_EQ(0, drv_reset(&self->d));
 	check_untouched(_metadata, self);
+	EXPECT_EQ(0, self->be->served);
 	EXPECT_TRUE(be_wait_event(self->be, VBE_EVENT_REVOKED, 1, LONG));
 	be_drop(self->be);
 	self->be->mute_reset = false;
@@ -439,14 +440,18 @@ TEST_F(io, queue_stop)
 
 TEST_F(io, queue_stop_unanswered)
 {
+	/* Who asks where it ended is told that nobody knows. */
+	int want = strcmp(variant->transport, "direct") ? 0 : -ENOTCONN;
+
 	ASSERT_EQ(0, be_up(self->be, NAME));
 	ASSERT_EQ(0, drv_up(&self->d, RING_RESET, 2, NUM));
 	ASSERT_EQ(0, dev_set_reset_ms(NAME, SHORT_MS));
 	self->be->mute_stop = true;
-	self->be->stall = true;
+	ASSERT_TRUE(be_stall(self->be));
 	submit_all(_metadata, self, 0, VIRTIO_BLK_T_IN);
-	drv_queue_down(&self->d, 0);
+	EXPECT_EQ(want, drv_queue_down(&self->d, 0));
 	check_untouched(_metadata, self);
+	EXPECT_EQ(0, self->be->served);
 	EXPECT_TRUE(be_wait_event(self->be, VBE_EVENT_REVOKED, 1, LONG));
 }
 
