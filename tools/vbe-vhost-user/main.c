@@ -161,7 +161,7 @@ static int turn(struct server *v)
 		/* What a device has to offer is its backend's: no backend, no connection. */
 		[POLL_LISTEN] = { .fd = alive || guest_online(&v->guest) ? v->listen_fd : -1,
 				  .events = POLLIN },
-		[POLL_CONN] = { .fd = v->session.fd, .events = POLLIN },
+		[POLL_CONN] = { .fd = v->session.fd, .events = POLLIN | POLLRDHUP },
 	};
 	int ret = 0;
 
@@ -174,7 +174,8 @@ static int turn(struct server *v)
 		ret = session_input(&v->session);
 	if (!ret && p[POLL_GUEST].revents)
 		ret = guest_ready(v);
-	if (!ret && p[POLL_LISTEN].revents)
+	/* What it said last may have to be read first: the next one waits for that. */
+	if (!ret && p[POLL_LISTEN].revents && !(p[POLL_CONN].revents & (POLLHUP | POLLRDHUP)))
 		listen_ready(v);
 	return ret;
 }
