@@ -21,8 +21,18 @@ check() { # WHAT COMMAND...: one test
 	else
 		n_failed=$((n_failed + 1))
 		echo "not ok $n_test - $what"
-		sed 's/^/# /' "$TMP/server.log" 2>/dev/null || :
+		on_failure
 	fi
+}
+
+# What there is to say when a check has failed; for the sourcing script to replace.
+on_failure() { ends_of server exit; }
+
+ends_of() { # LOG...: their last lines, as comments
+	local log
+	for log in "$@"; do
+		[ ! -s "$TMP/$log.log" ] || tail -n 25 "$TMP/$log.log" | sed "s/^/# $log: /"
+	done
 }
 
 finish() {
@@ -66,6 +76,7 @@ die_hard() {
 exits_with() { # STATUS COMMAND...
 	local want=$1 status=0
 	shift
-	"$@" >/dev/null 2>"$TMP/exit.log" || status=$?
-	[ "$status" = "$want" ]
+	"$@" >"$TMP/exit.log" 2>&1 || status=$?
+	[ "$status" = "$want" ] || { echo "# exit status $status, not $want"; return 1; }
+	rm -f "$TMP/exit.log"
 }

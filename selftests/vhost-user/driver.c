@@ -2,6 +2,7 @@
 /* Copyright (c) 2026 The vbe authors */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -499,13 +500,21 @@ void io_random(struct vmm *v)
 	}
 }
 
-/* Random reads and writes for so long; all are checked. */
+/* Blocked by who wants to be told so: then no call is interrupted by it. */
+static bool told_to_end(void)
+{
+	sigset_t set;
+
+	return sigpending(&set) == 0 && sigismember(&set, SIGTERM) == 1;
+}
+
+/* Random reads and writes for so long, or until a blocked SIGTERM comes; all are checked. */
 int io_run(struct vmm *v, int64_t ms)
 {
 	int64_t end = now_ms() + ms;
 	int ret = 0;
 
-	while (!ret && now_ms() < end) {
+	while (!ret && now_ms() < end && !told_to_end()) {
 		io_random(v);
 		ret = wait_some(v);
 		if (!ret)

@@ -82,7 +82,7 @@ static int queue_set(struct fake *f, struct vbe_guest_queue_set *q)
 
 	must(q->index < FAKE_QUEUES);
 	if (!(q->flags & VBE_GUEST_QUEUE_SET_F_ENABLE)) {
-		must(fq->enabled);
+		must(fq->enabled || f->away);
 		if (f->lost)
 			return -ENOTCONN;
 		fq->enabled = false;

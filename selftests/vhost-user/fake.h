@@ -36,6 +36,7 @@ struct fake_queue {
  * @fail_one_in: calls fail at random, one in so many; 0: never
  * @failed: one has
  * @lost: no backend: a queue cannot be stopped
+ * @away: the device was away for a moment: its queues are not enabled any more
  * @refuse: the backend refuses all features
  * @resumed: flags of the last GUEST_INFLIGHT, or -1 for none
  * @renewed: how often the device was made
@@ -47,6 +48,7 @@ struct fake {
 	unsigned int fail_one_in;
 	bool failed;
 	bool lost;
+	bool away;
 	bool refuse;
 	uint32_t status;
 	uint64_t staged;

@@ -4,6 +4,7 @@
  * A vhost-user front-end for tests, see usage(). What it finds wrong it prints, and fails.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,21 +19,29 @@ static int usage(void)
 {
 	fputs("Usage: frontend SOCKET COMMAND [status] [slots] [queues] [no-inflight]\n"
 	      "\n"
-	      "  run MS         random I/O for so long, over as many connections as it takes,\n"
-	      "                 then read all of it; prints how often it connected again\n"
+	      "  run MS         random I/O for so long, or until SIGTERM, over as many\n"
+	      "                 connections as it takes, then read all of it; prints how often\n"
+	      "                 it connected again\n"
 	      "  churn N        memory comes and goes N times under I/O\n"
 	      "  again N        stop, and start on the same connection, N times under I/O\n"
 	      "  leave N        N connections that end without a word, under I/O\n"
 	      "  truncate       cut guest memory off under a request\n"
 	      "  second         be refused, since there is a front-end already\n"
+	      "  hasty PID      leave without waiting to be read, and be followed at once; the\n"
+	      "                 vbe-vhost-user that listens sleeps meanwhile\n"
 	      "  wrong          everything that must be refused\n", stderr);
 	return 2;
 }
 
 static int run(struct vmm *v, int ms)
 {
-	int ret = vmm_connect(v);
+	sigset_t set;
+	int ret;
 
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	ret = vmm_connect(v);
 	if (!ret)
 		ret = io_run(v, ms);
 	if (!ret)
@@ -154,6 +163,33 @@ static int second(struct vmm *v)
 	return ret ? ret : vmm_stop(v);
 }
 
+/*
+ * The first one's messages, and its end, are all there before the first of them is read; and so is
+ * the second one. It must be served, since there is nobody else.
+ */
+static int hasty(struct vmm *v, pid_t pid)
+{
+	struct vu_header owner = { VU_SET_OWNER, WIRE_OK, 0 };
+	struct vu_header ask = { VU_GET_FEATURES, WIRE_OK, 0 };
+	int first, second, ret = 0;
+	union vu_payload p;
+
+	if (pid <= 0 || kill(pid, SIGSTOP))
+		return -ESRCH;
+	first = vmm_socket(v->path, REPLY_MS);
+	for (int i = 0; i < 10 && !ret; i++)
+		ret = wire_send(first, &owner, NULL, 0, NULL, 0);
+	close(first);
+	second = vmm_socket(v->path, REPLY_MS);
+	if (!ret)
+		ret = wire_send(second, &ask, NULL, 0, NULL, 0);
+	kill(pid, SIGCONT);
+	if (!ret)
+		ret = wire_recv(second, &ask, &p, NULL, REPLY_MS);
+	close(second);
+	return ret;
+}
+
 static int command(struct vmm *v, const char *name, int n)
 {
 	if (!strcmp(name, "run"))
@@ -168,6 +204,8 @@ static int command(struct vmm *v, const char *name, int n)
 		return cut_off(v);
 	if (!strcmp(name, "second"))
 		return second(v);
+	if (!strcmp(name, "hasty"))
+		return hasty(v, n);
 	if (!strcmp(name, "wrong"))
 		return wrong_run(v->path);
 	return -ENOENT;

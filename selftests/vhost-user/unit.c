@@ -502,6 +502,25 @@ static void test_lost(void)
 	fake_assert_clean(&fake);
 }
 
+/* Between one look at the device and the next. */
+static void test_come_back(void)
+{
+	up(P_ALL);
+	guest_info(&fake.g);
+	ok(session_still_fits(&session), "a next backend finds what the last one left");
+	fake.status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	guest_info(&fake.g);
+	ok(session_still_fits(&session), "perhaps in need of a reset");
+	fake.away = true;
+	fake.status = 0;
+	for (unsigned int i = 0; i < FAKE_QUEUES; i++)
+		fake.queues[i].enabled = false;
+	guest_info(&fake.g);
+	ok(!session_still_fits(&session), "a device that was away has no driver any more");
+	session_end(&session);
+	fake_assert_clean(&fake);
+}
+
 static void test_framing(void)
 {
 	static const char junk[512];
@@ -564,6 +583,7 @@ int main(void)
 	test_rings();
 	test_features();
 	test_lost();
+	test_come_back();
 	test_framing();
 	hang_up();
 	ok(count_fds() == before, "no file descriptor is left open");

@@ -65,6 +65,15 @@ void session_begin(struct session *s, int fd)
 	note("front-end connected");
 }
 
+/*
+ * Nobody but us sets status bits, so one that is missing says that the device was taken away
+ * meanwhile (policy "fail"), and came back before we looked: its queues are not enabled any more.
+ */
+static bool status_kept(const struct guest *g)
+{
+	return !((g->info.status ^ g->status) & ~VIRTIO_CONFIG_S_NEEDS_RESET);
+}
+
 /**
  * session_still_fits() - is the device what the front-end was told that it is?
  * @s: connection; a backend is online, perhaps another one
@@ -74,9 +83,9 @@ bool session_still_fits(const struct session *s)
 	const struct vbe_guest_dev_info *info = &s->g->info;
 	uint64_t taken = s->features & ~VU_F_PROTOCOL_FEATURES;
 
-	return info->n_queues >= s->n_queues && info->inflight_size == s->inflight_size &&
-	       info->config_size == s->config_size && info->virtio_id == s->virtio_id &&
-	       !(taken & ~info->features);
+	return status_kept(s->g) && !(taken & ~info->features) &&
+	       info->n_queues >= s->n_queues && info->inflight_size == s->inflight_size &&
+	       info->config_size == s->config_size && info->virtio_id == s->virtio_id;
 }
 
 /**
