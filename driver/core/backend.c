@@ -142,7 +142,7 @@ static void vbe_backend_end(struct vbe_device *dev, struct vbe_client *c)
 	if (dev->client != c)
 		return;
 	dev->client = NULL;
-	vbe_windows_unmap(dev);
+	vbe_windows_unmap(dev, true);
 	vbe_backend_unhook(dev);
 	if (dev->transport->backend_gone)
 		dev->transport->backend_gone(dev);

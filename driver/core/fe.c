@@ -302,7 +302,7 @@ void vbe_fe_reset(struct vbe_device *dev)
 	if (dev->status &&
 	    vbe_held_ask(dev, VBE_EVENT_RESET, VBE_NO_QUEUE, 0) == VBE_ANSWER_TIMEOUT)
 		vbe_fe_overdue(dev);
-	vbe_windows_unmap(dev);
+	vbe_windows_unmap(dev, false);
 	if (dev->status && dev->provider->quiesced)
 		dev->provider->quiesced(dev);
 	vbe_fe_forget(dev);
@@ -368,7 +368,7 @@ int vbe_fe_queue_stop(struct vbe_device *dev, u32 index, u32 *base)
 		ret = vbe_fe_queue_ask(q, base);
 	if (!ret) {
 		/* Other queues touch theirs again. */
-		vbe_windows_unmap(dev);
+		vbe_windows_unmap(dev, false);
 		vbe_fe_queue_forget(q);
 	}
 	mutex_unlock(&dev->fe_lock);
@@ -535,7 +535,7 @@ int vbe_fe_queue_set(struct vbe_device *dev, u32 index, u32 num, u64 desc, u64 d
  * @index: queue
  * @on: enable; needs vbe_fe_queue_set() before
  *
- * Context: process, may sleep; takes fe_lock, dev->lock.
+ * Context: process, may sleep; takes fe_lock, dev->lock, mem_sem.
  * Return: 0; ENOENT, EINVAL when it was not set.
  */
 int vbe_fe_queue_enable(struct vbe_device *dev, u32 index, bool on)
@@ -546,6 +546,9 @@ int vbe_fe_queue_enable(struct vbe_device *dev, u32 index, bool on)
 	if (!q)
 		return -ENOENT;
 	mutex_lock(&dev->fe_lock);
+	/* Who touched it while it was not there shall find it now. */
+	if (on && !q->enabled)
+		vbe_windows_unmap(dev, false);
 	mutex_lock(&dev->lock);
 	if (!on) {
 		vbe_queue_stop(q);

@@ -9,7 +9,8 @@
  *
  *  - by the backend (MEM_UNMAP), before it publishes the buffer as used;
  *  - rings and all else, when the driver resets the device or a queue, before it is told
- *    that this is done: it frees them next;
+ *    that this is done: it frees them next. And when it enables a queue: a backend that
+ *    touched what was free meanwhile has scratch memory where the new ring may be;
  *  - when the backend's attachment ends, after its mappings were revoked;
  *  - by the window's owner, when that or the guest goes, or for a cap of its own.
  *
@@ -140,20 +141,29 @@ int vbe_ioctl_mem_unmap(void *ctx, void *arg, struct vbe_new_fd *nfd)
 
 /**
  * vbe_windows_unmap() - give all transient memory of a device back
- * @dev: device; its backend, if any, has stopped, or been revoked
+ * @dev: device
+ * @end: the attachment of its backend has ended; its mappings were revoked
+ *
+ * Neither what was there nor scratch memory in its place is in a page table when it
+ * returns: it waits for page faults under way, as one that was told that nothing is there
+ * puts scratch memory there next.
  *
  * Context: process, may sleep; takes mem_sem.
  */
-void vbe_windows_unmap(struct vbe_device *dev)
+void vbe_windows_unmap(struct vbe_device *dev, bool end)
 {
 	struct vbe_window *win;
 	u32 i;
 
-	down_read(&dev->mem_sem);
+	down_write(&dev->mem_sem);
 	for (i = 0; i < dev->n_windows; i++) {
 		win = dev->windows[i];
-		if (win->ops && win->ops->unmap)
+		if (!win->ops)
+			continue;
+		if (win->ops->unmap)
 			win->ops->unmap(win, 0, win->len >> PAGE_SHIFT);
+		if (end && win->ops->end)
+			win->ops->end(win);
 	}
-	up_read(&dev->mem_sem);
+	up_write(&dev->mem_sem);
 }

@@ -99,8 +99,12 @@ static inline int vbe_fail(struct vbe_why *why, int err, const char *text)
  * @map: the backend is going to touch pages @first.. of the window, @n of them. Return: 0;
  *	errors as of @insert. Process context, mem_sem held for reading. Optional
  * @unmap: give back those of pages @first.. of the window, @n of them, that are mapped,
- *	after they have left all page tables. For windows with VBE_WINDOW_F_TRANSIENT.
- *	Process context, mem_sem held for reading. Cannot fail.
+ *	after they, and scratch memory in their place, have left all page tables. For
+ *	windows with VBE_WINDOW_F_TRANSIENT. Process context, mem_sem held for reading or
+ *	writing. Cannot fail.
+ * @end: the attachment that mappings given to @insert were of has ended, all was unmapped,
+ *	and their address space goes. Process context, mem_sem held for writing. Optional.
+ *	Cannot fail.
  * @copy: with @insert, or alone for a window of class "copy": @len bytes at FE address
  *	@addr, within one page, to or from @buf, which is of the linear map and within one
  *	page, too. Return: 0, or errors as of @get. Process context, mem_sem held for
@@ -114,6 +118,7 @@ struct vbe_window_ops {
 		       unsigned long first, unsigned long n, unsigned long want, bool write);
 	int (*map)(struct vbe_window *win, unsigned long first, unsigned long n, bool write);
 	void (*unmap)(struct vbe_window *win, unsigned long first, unsigned long n);
+	void (*end)(struct vbe_window *win);
 	int (*copy)(struct vbe_window *win, u64 addr, void *buf, u32 len, bool to_fe);
 };
 
@@ -666,7 +671,7 @@ int vbe_mem_copy(struct vbe_client *c, const struct vbe_copy_entry *e, void *bou
 
 int vbe_ioctl_mem_map(void *ctx, void *arg, struct vbe_new_fd *nfd);
 int vbe_ioctl_mem_unmap(void *ctx, void *arg, struct vbe_new_fd *nfd);
-void vbe_windows_unmap(struct vbe_device *dev);
+void vbe_windows_unmap(struct vbe_device *dev, bool end);
 
 /* ---- map.c: memory in a backend's address space ------------------------------------ */
 

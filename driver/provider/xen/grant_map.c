@@ -65,7 +65,10 @@ struct xen_grant {
  * @refs: &struct xen_grant by number
  * @lru: all of them, oldest first
  * @n: their number
- * @mapping: address space of the mappings that have some; NULL: none has
+ * @mapping: address space of the mappings of the attachment; NULL: nothing was touched
+ * @hard_since: when mapping began to fail for what is granted; until it does not for 1 s
+ * @hard_last: when it did last
+ * @grudge: until then there is no patience with that
  * @pool: pages to map at
  * @fill: scratch: to be mapped
  * @n_fill: number of those
@@ -401,7 +404,7 @@ static long xen_grants_show(struct xen_grants *g, struct vm_area_struct *vma, un
 	return done;
 }
 
-/* Of one attachment: they all have one. It is forgotten before the next begins. */
+/* Of one attachment: they all have one. See xen_grants_end_op(). */
 static long xen_grants_insert(struct vbe_window *win, struct vm_area_struct *vma,
 			      unsigned long va, unsigned long first, unsigned long n,
 			      unsigned long want, bool write)
@@ -440,16 +443,24 @@ static void xen_grants_unmap_op(struct vbe_window *win, unsigned long first, uns
 
 	mutex_lock(&g->lock);
 	xen_grants_give_back(g, first, n);
-	/* All, when a backend ends: its address space goes next. */
-	if (!g->n && n == win->len >> PAGE_SHIFT)
-		g->mapping = NULL;
 	mutex_unlock(&g->lock);
+}
+
+/* The backend's address space goes next. */
+static void xen_grants_end_op(struct vbe_window *win)
+{
+	struct xen_dev *xd = win->priv;
+
+	mutex_lock(&xd->mapped->lock);
+	xd->mapped->mapping = NULL;
+	mutex_unlock(&xd->mapped->lock);
 }
 
 const struct vbe_window_ops xen_grant_map_ops = {
 	.insert = xen_grants_insert,
 	.map = xen_grants_map_op,
 	.unmap = xen_grants_unmap_op,
+	.end = xen_grants_end_op,
 	.copy = xen_grant_copy,
 };
 
