@@ -16,6 +16,7 @@
  * What is on the device is lost. Other drivers of this kernel have grants too: only what is
  * surely granted by nobody else is given to be written to.
  */
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/virtio_blk.h>
@@ -40,6 +41,9 @@
 #define NO_REF		0x7000u		/* within Xen's limit, but never granted */
 #define FAR_REF		0x6fffffu	/* beyond any grant table */
 #define RESET_S		20		/* longer than a device may take */
+#define PATIENT_MS	3000		/* longer than vbe tries what cannot be mapped */
+#define BOUND_MS	4500		/* shorter than vbe waits for a backend that is stuck */
+#define COPIES_ONLY	(1u << 8)	/* of an entry of the grant table: GTF_sub_page */
 #define ANSWER_MS	1500
 #define FEATURES	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_ACCESS_PLATFORM)
 #define INDIRECT	(1ull << VIRTIO_RING_F_INDIRECT_DESC)
@@ -154,6 +158,36 @@ static void take_back(const struct page *page)
 	munmap(page->mem, PAGE);
 	if (ioctl(gntalloc, IOCTL_GNTALLOC_DEALLOC_GREF, &arg))
 		die("taking a page back");
+}
+
+/*
+ * Xen maps no grant that says so, and copies it: which is what want of memory looks like. The
+ * grant table is where the guest's device tree says.
+ */
+static void for_copies_only(const struct page *page)
+{
+	int fd = open("/proc/device-tree/hypervisor/reg", O_RDONLY | O_CLOEXEC);
+	uint64_t at;
+	uint16_t *entry;
+	void *map;
+
+	if (fd < 0 || read(fd, &at, sizeof(at)) != sizeof(at))
+		die("finding the grant table");
+	close(fd);
+	at = be64toh(at) + page->ref * 8ull;
+	fd = open("/dev/mem", O_RDWR | O_SYNC | O_CLOEXEC);
+	map = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, at & ~(PAGE - 1ull));
+	if (map == MAP_FAILED)
+		die("mapping the grant table");
+	close(fd);
+	/* Flags, and who may. */
+	entry = (uint16_t *)((uint8_t *)map + at % PAGE);
+	if (__atomic_load_n(&entry[0], __ATOMIC_SEQ_CST) != 1 || entry[1]) {
+		printf("rogue: no grant table at %#llx\n", (unsigned long long)at);
+		exit(2);
+	}
+	__atomic_store_n(&entry[0], 1 | COPIES_ONLY, __ATOMIC_SEQ_CST);
+	munmap(map, PAGE);
 }
 
 static uint64_t ref_addr(uint32_t ref)
@@ -492,6 +526,18 @@ static int thousands(void)
 	return ctl.mem[CTL_STATUS];
 }
 
+static int data_for_copies_only(void)
+{
+	struct page page = grant(true);
+	int status;
+
+	for_copies_only(&page);
+	request(VIRTIO_BLK_T_IN, 0, addr(&page, 0), PAGE);
+	status = done();
+	take_back(&page);
+	return status;
+}
+
 /* ---- rings that are none: the rest of the ring is what was granted -------------------- */
 
 static int rings(uint64_t d, uint64_t driver, uint64_t device)
@@ -544,6 +590,28 @@ static int ring_taken_back(void)
 	for (int i = 0; i < 50; i++)
 		reg_write(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
 	usleep(100000);
+	return -1;
+}
+
+/* The backend must not be stuck for as long as that is so. */
+static int rings_for_copies_only(void)
+{
+	struct page page = grant(true);
+	uint64_t start;
+
+	for_copies_only(&page);
+	if (!negotiate(FEATURES))
+		return -1;
+	go(addr(&page, 0), addr(&page, RING_DRIVER), addr(&page, RING_DEVICE));
+	reg_write(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+	usleep(PATIENT_MS * 1000);
+	start = now_ms();
+	if (!reset() || now_ms() - start > BOUND_MS) {
+		printf("rogue: the backend was stuck\n");
+		failed++;
+	}
+	printf("rogue: a reset after that: %llu ms\n", (unsigned long long)(now_ms() - start));
+	take_back(&page);
 	return -1;
 }
 
@@ -625,6 +693,9 @@ static const struct lie {
 	int (*tell)(void);
 	uint64_t features;	/* 0: does all by itself */
 } lies[] = {
+	/* First, before vbe loses its patience with this guest. */
+	{ "rings granted for copies only", rings_for_copies_only, 0 },
+	{ "data to what is granted for copies only", data_for_copies_only, FEATURES },
 	{ "data to what is not granted", not_granted_read, FEATURES },
 	{ "data to what no grant can be", beyond_grants, FEATURES },
 	{ "data from what is not granted", not_granted_write, FEATURES },

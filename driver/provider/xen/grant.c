@@ -74,6 +74,37 @@ int xen_grant_copy(struct vbe_window *win, u64 addr, void *buf, u32 len, bool to
 	return op.status == GNTST_eagain ? -EAGAIN : -ENXIO;
 }
 
+/**
+ * xen_grant_given() - is a page granted, for that?
+ * @xd: device
+ * @ref: grant
+ * @buf: a byte of kmalloc()
+ * @write: for writing
+ *
+ * Xen looks whether both pages may be copied between before it looks whether the bytes are
+ * within them. So a copy of more than a page is refused by its length if they may; it copies
+ * nothing, and takes no memory. A grant that there cannot be shows that it is still so.
+ *
+ * It does not say that the page can be mapped: a guest can grant one for copies only.
+ *
+ * Context: process.
+ * Return: whether it is; no where Xen does not tell.
+ */
+bool xen_grant_given(struct xen_dev *xd, grant_ref_t ref, void *buf, bool write)
+{
+	const grant_ref_t refs[] = { U32_MAX, ref };
+	struct gnttab_copy ops[ARRAY_SIZE(refs)];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(refs); i++)
+		xen_grant_op(&ops[i], xd->guest->domid, (u64)refs[i] << PAGE_SHIFT, buf,
+			     PAGE_SIZE + 1, write);
+	if (HYPERVISOR_grant_table_op(GNTTABOP_copy, ops, ARRAY_SIZE(ops)) ||
+	    ops[0].status == GNTST_bad_copy_arg)
+		return false;
+	return ops[1].status == GNTST_bad_copy_arg || ops[1].status == GNTST_eagain;
+}
+
 const struct vbe_window_ops xen_grant_copy_ops = {
 	.copy = xen_grant_copy,
 };

@@ -17,6 +17,11 @@
  * of all guests together. At each the oldest of the device is given back, which is nothing
  * but a cache that forgets: it comes back when it is touched again.
  *
+ * Where mapping fails for want of memory, this kernel's or Xen's, that looks like a page
+ * which is not granted, and the backend must not get scratch memory for it. So it is asked
+ * whether it is granted, and tried again. But a guest can grant a page for copies only,
+ * which nobody can tell from that: so not for ever, and not again for a while.
+ *
  * Order. An entry of a page table is made, and a page is taken out of all page tables and
  * then unmapped, under one lock. So whatever is in a page table is mapped, and as the
  * entry says. What Xen does not unmap is lost, as in physmap.c.
@@ -28,6 +33,8 @@
 #include <xen/grant_table.h>
 #include <xen/xen.h>
 
+#include <asm/xen/hypercall.h>
+
 #include "mem.h"
 
 #define XEN_GRANT_BATCH		64	/* of a hypercall */
@@ -35,6 +42,13 @@
 #define XEN_GRANT_POOL		64	/* pages that are kept for the next */
 /* What a device may have in any case: rings, and a request. */
 #define XEN_GRANT_FLOOR		256
+/*
+ * What is granted, and cannot be mapped: it is tried so often at once, for so long by who
+ * touches it, and then for so long not again.
+ */
+#define XEN_GRANT_TRIES		3
+#define XEN_GRANT_PATIENCE	(2 * HZ)
+#define XEN_GRANT_GRUDGE	(60 * HZ)
 /* Mapped, but not put into a page table yet, but for those that mappings lost since. */
 #define XEN_GRANT_NEW		XA_MARK_0
 
@@ -77,7 +91,7 @@ struct xen_grant {
  * @n_drop: number of those
  * @unmap: scratch: operations
  * @pages: scratch: of either
- * @probe: scratch: a byte that can be copied to; of kmalloc()
+ * @probe: a byte of kmalloc(), to ask Xen with
  */
 struct xen_grants {
 	struct xen_dev *xd;
@@ -86,6 +100,9 @@ struct xen_grants {
 	struct list_head lru;
 	unsigned int n;
 	struct address_space *mapping;
+	unsigned long hard_since;
+	unsigned long hard_last;
+	unsigned long grudge;
 	struct gnttab_page_cache pool;
 
 	struct xen_grant *fill[XEN_GRANT_BATCH];
@@ -273,40 +290,86 @@ static int xen_grant_error(s16 status)
 	}
 }
 
-/* Can it be copied from? Then it is granted. */
-static bool xen_grant_readable(struct xen_grants *g, grant_ref_t ref)
+/*
+ * Map @n of those in @fill, from @first on; their statuses are in @map. On Arm the kernel
+ * has to note what is where. On x86 it has not, but gnttab_map_refs() would wait half a
+ * minute for each page that Xen has paged out, and nothing could be taken back meanwhile.
+ */
+static void xen_grants_map(struct xen_grants *g, unsigned int first, unsigned int n)
 {
-	const struct vbe_window *win = &g->xd->grants;
+	struct xen_grant *grant;
+	unsigned int i;
 
-	return !xen_grant_copy(&g->xd->grants, win->fe_addr + ((u64)ref << PAGE_SHIFT), g->probe,
-			       1, false);
+	for (i = first; i < first + n; i++) {
+		grant = g->fill[i];
+		gnttab_set_map_op(&g->map[i], xen_grant_va(grant),
+				  xen_grant_flags(grant->readonly), grant->ref,
+				  g->xd->guest->domid);
+		/* Those it never comes to. */
+		g->map[i].status = GNTST_general_error;
+		g->pages[i] = grant->page;
+	}
+	if (!IS_ENABLED(CONFIG_X86))
+		gnttab_map_refs(g->map + first, NULL, g->pages + first, n);
+	else if (HYPERVISOR_grant_table_op(GNTTABOP_map_grant_ref, g->map + first, n))
+		pr_warn_ratelimited("vbe_xen: Xen takes no grants to map\n");
+}
+
+/* What is granted cannot be mapped: is it to be tried again? */
+static bool xen_grants_patient(struct xen_grants *g)
+{
+	unsigned long now = jiffies;
+
+	if (time_before(now, g->grudge))
+		return false;
+	if (time_after(now, g->hard_last + HZ))
+		g->hard_since = now;
+	g->hard_last = now;
+	if (time_before(now, g->hard_since + XEN_GRANT_PATIENCE))
+		return true;
+	g->grudge = now + XEN_GRANT_GRUDGE;
+	pr_warn_ratelimited("vbe_xen: domain %u grants what cannot be mapped; or memory is short\n",
+			    g->xd->guest->domid);
+	return false;
+}
+
+/*
+ * One in @fill is not granted, says its status: for want of memory it says the same. The
+ * kernel takes its part from what is free this moment (Arm): so wait until some is.
+ */
+static int xen_grant_refused(struct xen_grants *g, unsigned int i)
+{
+	const struct xen_grant *grant = g->fill[i];
+	unsigned int tries;
+	int err;
+
+	if (!xen_grant_given(g->xd, grant->ref, g->probe, !grant->readonly))
+		return -ENXIO;
+	for (tries = 0; tries < XEN_GRANT_TRIES; tries++) {
+		kfree(kmalloc(sizeof(*grant), GFP_KERNEL | __GFP_NOWARN));
+		xen_grants_map(g, i, 1);
+		err = xen_grant_error(g->map[i].status);
+		if (err != -ENXIO)
+			return err;
+	}
+	return xen_grants_patient(g) ? -EAGAIN : -ENXIO;
 }
 
 /* Map those in @fill. Return: 0, or the first error. */
 static int xen_grants_fill(struct xen_grants *g)
 {
-	domid_t domid = g->xd->guest->domid;
 	struct xen_grant *grant;
 	int ret = 0, err;
 	unsigned int i;
 
 	if (!g->n_fill)
 		return 0;
-	for (i = 0; i < g->n_fill; i++) {
-		grant = g->fill[i];
-		gnttab_set_map_op(&g->map[i], xen_grant_va(grant),
-				  xen_grant_flags(grant->readonly), grant->ref, domid);
-		/* Those it never comes to. */
-		g->map[i].status = GNTST_general_error;
-		g->pages[i] = grant->page;
-	}
-	gnttab_map_refs(g->map, NULL, g->pages, g->n_fill);
+	xen_grants_map(g, 0, g->n_fill);
 	for (i = 0; i < g->n_fill; i++) {
 		grant = g->fill[i];
 		err = xen_grant_error(g->map[i].status);
-		/* For want of memory, ours or Xen's, it says the same as for what is no grant. */
-		if (err == -ENXIO && grant->readonly && xen_grant_readable(g, grant->ref))
-			err = -EAGAIN;
+		if (err == -ENXIO)
+			err = xen_grant_refused(g, i);
 		if (err) {
 			xa_erase(&g->refs, grant->ref);
 			xen_grant_free(g, grant);
@@ -494,6 +557,8 @@ int xen_grants_init(struct xen_dev *xd)
 		return -ENOMEM;
 	}
 	g->xd = xd;
+	g->hard_last = jiffies;
+	g->grudge = jiffies;
 	mutex_init(&g->lock);
 	xa_init(&g->refs);
 	INIT_LIST_HEAD(&g->lru);

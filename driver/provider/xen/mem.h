@@ -13,6 +13,7 @@
 #include <linux/xarray.h>
 
 #include <xen/interface/xen.h>
+#include <xen/interface/grant_table.h>
 #include <xen/interface/memory.h>
 
 #include "xen.h"
@@ -98,6 +99,7 @@ void xen_page_uncharge(void);
 
 /* grant.c */
 int xen_grant_copy(struct vbe_window *win, u64 addr, void *buf, u32 len, bool to_fe);
+bool xen_grant_given(struct xen_dev *xd, grant_ref_t ref, void *buf, bool write);
 extern const struct vbe_window_ops xen_grant_copy_ops;
 
 /* grant_map.c: where we are auto-translated. */
