@@ -53,6 +53,7 @@ int vbe_ring_copy_out(struct vbe_vq *vq, uint64_t addr, const void *src, uint32_
 bool vbe_mem_transient(const struct vbe_vq_mem *mem, uint64_t addr);
 void vbe_ranges_init(struct vbe_vq *vq, const struct vbe_vq_config *cfg);
 void vbe_ranges_set_mem(struct vbe_vq *vq);
+bool vbe_ranges_fit_mem(const struct vbe_vq *vq, const struct vbe_vq_mem *mem);
 bool vbe_range_add(struct vbe_vq *vq, uint64_t addr, uint32_t len);
 void vbe_ranges_want(struct vbe_vq *vq, const struct vbe_vq_chain *chain);
 int vbe_ranges_release(struct vbe_vq *vq, uint32_t n);

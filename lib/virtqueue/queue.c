@@ -20,7 +20,7 @@ int vbe_vq_set_mem(struct vbe_vq *vq, const struct vbe_vq_mem *mem)
 	uint32_t n = vq->size;
 	int ret;
 
-	if (!mem)
+	if (!mem || !vbe_ranges_fit_mem(vq, mem))
 		return vbe_vq_break(vq, VBE_VQ_E_CONFIG);
 	vq->mem = mem;
 	vq->hit = NULL;

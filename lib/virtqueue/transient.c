@@ -4,14 +4,14 @@
  * Transient windows: what a chain was given pointers to, to be given back before it is published.
  *
  * The notes are of a pool. Each chain has a list of them, in the order of its segments; neighbours
- * are one. When the pool is empty, the rest of a chain is copied, which needs no note.
+ * in a window are one. When the pool is empty, the rest of a chain is copied, which needs no note.
  */
 #include "internal.h"
 
 /* Handed to a callback at once. */
 #define BATCH	64u
 
-bool vbe_mem_transient(const struct vbe_vq_mem *mem, uint64_t addr)
+static const struct vbe_vq_window *window_of(const struct vbe_vq_mem *mem, uint64_t addr)
 {
 	const struct vbe_vq_window *w;
 	uint32_t i;
@@ -19,9 +19,32 @@ bool vbe_mem_transient(const struct vbe_vq_mem *mem, uint64_t addr)
 	for (i = 0; i < mem->nr_windows; i++) {
 		w = &mem->windows[i];
 		if (addr - w->fe_addr < w->len)
-			return w->flags & VBE_VQ_WINDOW_TRANSIENT;
+			return w;
 	}
-	return false;
+	return NULL;
+}
+
+bool vbe_mem_transient(const struct vbe_vq_mem *mem, uint64_t addr)
+{
+	const struct vbe_vq_window *w = window_of(mem, addr);
+
+	return w && w->flags & VBE_VQ_WINDOW_TRANSIENT;
+}
+
+/* Chains are out that have notes. */
+static bool noted(const struct vbe_vq *vq)
+{
+	uint32_t free = 0, i;
+
+	for (i = vq->free_ranges; i; i = vq->ranges[i - 1].link)
+		free++;
+	return free < vq->nr_ranges;
+}
+
+/* Can what is noted be given back by that table's callbacks? */
+bool vbe_ranges_fit_mem(const struct vbe_vq *vq, const struct vbe_vq_mem *mem)
+{
+	return mem->release || !noted(vq);
 }
 
 void vbe_ranges_set_mem(struct vbe_vq *vq)
@@ -55,7 +78,9 @@ bool vbe_range_add(struct vbe_vq *vq, uint64_t addr, uint32_t len)
 
 	if (!vq->mem->release)
 		return false;
-	if (last && last->fe_addr + last->len == addr && last->len + len > len) {
+	/* What gives back takes no range that crosses windows. */
+	if (last && last->fe_addr + last->len == addr && last->len + len > len &&
+	    window_of(vq->mem, addr - 1) == window_of(vq->mem, addr)) {
 		last->len += len;
 		return true;
 	}

@@ -182,6 +182,71 @@ static void batches(void)
 	CHECK_EQ(used(), 2);
 }
 
+/* Nothing crosses windows, not even from one transient window into the next. */
+static void adjacent(void)
+{
+	uint32_t i;
+
+	begin(0, NR);
+	t.g.windows[0].len = DATA_OFF + BIG;
+	t.g.windows[1] = (struct vbe_vq_window){
+		.fe_addr = AT(DATA_OFF + BIG),
+		.len = MEM_LEN - DATA_OFF - BIG,
+		.host = t.g.mem + DATA_OFF + BIG,
+		.flags = VBE_VQ_WINDOW_TRANSIENT,
+	};
+	t.g.access.nr_windows = 2;
+	CHECK_EQ(vbe_vq_set_mem(&t.vq, &t.g.access), 0);
+	desc(0, AT(DATA_OFF), BIG, F_NEXT, 1);
+	desc(1, AT(DATA_OFF + BIG), BIG, F_NEXT, 2);
+	desc(2, AT(DATA_OFF + 2 * BIG), BIG, 0, 0);
+	offer(0);
+	/* Also where one descriptor does. */
+	desc(3, AT(DATA_OFF + BIG - SMALL - 1), 2 * (SMALL + 1), 0, 0);
+	offer(3);
+	for (i = 0; i < 2; i++) {
+		told.nr = 0;
+		told.nr_want[0] = 0;
+		CHECK_EQ(pop(), 1);
+		CHECK_EQ(t.chain.nr_read, 3 - i);
+		CHECK(mapped(0) && mapped(1));
+		CHECK_EQ(vbe_vq_push(&t.vq, t.chain.token, 0), 0);
+		CHECK_EQ(told.nr, 2);
+		is_range(&told.ranges[0], i ? DATA_OFF + BIG - SMALL - 1 : DATA_OFF,
+			 i ? SMALL + 1 : BIG);
+		is_range(&told.ranges[1], DATA_OFF + BIG, i ? SMALL + 1 : 2 * BIG);
+	}
+}
+
+/* A table that cannot give back what chains hold is not taken; before and after it may be. */
+static void other_table(void)
+{
+	struct vbe_vq_mem other;
+	uint32_t i;
+
+	for (i = 0; i < 2; i++) {
+		begin(both[i], NR);
+		other = t.g.access;
+		other.release = NULL;
+		CHECK_EQ(vbe_vq_set_mem(&t.vq, &other), 0);
+		CHECK_EQ(vbe_vq_set_mem(&t.vq, &t.g.access), 0);
+		one(0, AT(DATA_OFF), BIG, F_WRITE);
+		CHECK_EQ(pop(), 1);
+		CHECK(mapped(0));
+		CHECK_EQ(vbe_vq_set_mem(&t.vq, &t.g.access), 0);
+		CHECK_EQ(vbe_vq_push(&t.vq, t.chain.token, 0), 0);
+		CHECK_EQ(told.calls, 1);
+		CHECK_EQ(vbe_vq_set_mem(&t.vq, &other), 0);
+		CHECK_EQ(vbe_vq_set_mem(&t.vq, &t.g.access), 0);
+		one(1, AT(DATA_OFF), BIG, F_WRITE);
+		CHECK_EQ(pop(), 1);
+		CHECK_EQ(vbe_vq_set_mem(&t.vq, &other), VBE_VQ_E_CONFIG);
+		CHECK_EQ(vbe_vq_push(&t.vq, t.chain.token, 0), VBE_VQ_E_CONFIG);
+		CHECK_EQ(told.calls, 1);
+		CHECK_EQ(used(), 1);
+	}
+}
+
 /* Completions that wait for an earlier one are held until that is published. */
 static void in_order(void)
 {
@@ -278,6 +343,8 @@ void transient_tests(void)
 	test_run("transient: what is reached by pointer", pointers);
 	test_run("transient: given back before it is published", given_back);
 	test_run("transient: batches", batches);
+	test_run("transient: adjacent windows", adjacent);
+	test_run("transient: another table", other_table);
 	test_run("transient: in order", in_order);
 	test_run("transient: notes", notes);
 	test_run("transient: what is not given back is not published", failure);

@@ -489,7 +489,8 @@ VBE_VQ_API int vbe_vq_init(struct vbe_vq *vq, const struct vbe_vq_config *cfg);
  * @vq: the queue
  * @mem: must reach the rings; host pointers in chains popped before are the caller's business
  *
- * Return: 0, or %VBE_VQ_E_RING, %VBE_VQ_E_ALIGN (the queue is then broken).
+ * Return: 0, or %VBE_VQ_E_RING, %VBE_VQ_E_ALIGN, %VBE_VQ_E_CONFIG: chains hold ranges of transient
+ * windows, and @mem has no release() (the queue is then broken).
  */
 VBE_VQ_API int vbe_vq_set_mem(struct vbe_vq *vq, const struct vbe_vq_mem *mem);
 
