@@ -275,6 +275,30 @@ static void touch(struct client *c, struct rng *r)
 	}
 }
 
+/* What the backend says it is going to touch, or has done with. */
+static void ranges(struct client *c, struct rng *r)
+{
+	bool map = rnd_below(r, 2);
+	struct vbe_mem_range e[4];
+	struct vbe_mem_map m = { .size = sizeof(m), .n = rnd_or(r, 1 + rnd_below(r, 4), 20),
+				 .flags = rnd_or(r, map ? rnd_below(r, 2) : 0, 20),
+				 .ranges = one_in(r, 20) ? 8 : (uintptr_t)e };
+	uint32_t i;
+	int ret;
+
+	/* Statuses are written: not past the end of ours. */
+	if (m.n > 4 && m.n <= VBE_MAX_MEM_RANGES)
+		m.n = 4;
+	for (i = 0; i < 4; i++)
+		e[i] = (struct vbe_mem_range){ .fe_addr = some_address(r, 1),
+					       .len = rnd_or(r, 1 + rnd_below(r, 65536), 10),
+					       .status = 1 };
+	ret = xioctl(c->fd, map ? VBE_IOC_MEM_MAP : VBE_IOC_MEM_UNMAP, &m);
+	cover(map ? CALL_BE_MEM_MAP : CALL_BE_MEM_UNMAP, ret);
+	for (i = 0; !ret && i < m.n; i++)
+		cover(CALL_BE_MEM_RANGE, e[i].status);
+}
+
 static void memory(struct client *c, struct rng *r)
 {
 	struct vbe_mem_query q = { .size = sizeof(q), .index = rnd_or(r, rnd_below(r, 4), 10) };
@@ -336,6 +360,7 @@ static void serve(struct client *c, struct rng *r)
 		break;
 	case 3:
 		memory(c, r);
+		ranges(c, r);
 		break;
 	case 4:
 		config(c, r);

@@ -378,6 +378,41 @@ TEST_F_TIMEOUT(nth, mem_copy, NTH_TIMEOUT)
 	sweep(_metadata, OPEN, chain_copy);
 }
 
+static int do_ranges(struct chain *c, unsigned long cmd, uint32_t flags, uint64_t fe_addr)
+{
+	struct vbe_mem_range *e = (void *)c->page;
+	struct vbe_mem_map m = { .size = sizeof(m), .flags = flags, .n = 2,
+				 .ranges = (uintptr_t)e };
+	int ret, i;
+
+	for (i = 0; i < 2; i++)
+		e[i] = (struct vbe_mem_range){ .fe_addr = fe_addr + i * MAPPED, .len = MAPPED };
+	ret = xioctl(c->fd, cmd, &m);
+	if (!ret && m.out_failed)
+		ret = e[0].status ?: e[1].status;
+	return ret;
+}
+
+/* Mapped, touched by a copy, and given back. */
+static int chain_ranges(struct chain *c)
+{
+	struct vbe_mem_query w;
+	int ret = data_window(c, &w);
+
+	if (!ret)
+		ret = do_ranges(c, VBE_IOC_MEM_MAP, VBE_MAP_F_WRITE, w.fe_addr);
+	if (!ret)
+		ret = chain_copy(c);
+	if (!ret)
+		ret = do_ranges(c, VBE_IOC_MEM_UNMAP, 0, w.fe_addr);
+	return ret;
+}
+
+TEST_F_TIMEOUT(nth, mem_ranges, NTH_TIMEOUT)
+{
+	sweep(_metadata, OPEN, chain_ranges);
+}
+
 static int map_window(struct chain *c, int fd)
 {
 	struct vbe_mem_query w;

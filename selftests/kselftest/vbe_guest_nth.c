@@ -472,6 +472,38 @@ static int chain_map(struct chain *c)
 
 NTH(map, "direct", 0, ATTACHED)
 
+static int do_ranges(struct chain *c, unsigned long cmd, uint32_t flags)
+{
+	struct vbe_mem_range e = { .fe_addr = RAM + PAGE, .len = 8 * PAGE };
+	struct vbe_mem_map m = { .size = sizeof(m), .flags = flags, .n = 1,
+				 .ranges = (uintptr_t)&e };
+	int ret = xioctl(c->fd, cmd, &m);
+
+	return ret ? ret : e.status;
+}
+
+/* What is mapped, touched and given back, with a mapping there. */
+static int chain_ranges(struct chain *c)
+{
+	uint8_t *p = mmap(NULL, RAM_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, c->fd, RAM);
+	int ret;
+
+	if (p == MAP_FAILED)
+		return -errno;
+	ret = do_ranges(c, VBE_IOC_MEM_MAP, VBE_MAP_F_WRITE);
+	/* A page fault that cannot allocate is done again by the CPU. */
+	if (!ret)
+		p[PAGE] = 1;
+	if (!ret)
+		ret = do_ranges(c, VBE_IOC_MEM_UNMAP, 0);
+	if (!ret)
+		p[2 * PAGE] = 1;
+	munmap(p, RAM_LEN);
+	return ret;
+}
+
+NTH(ranges, "direct", 0, ATTACHED)
+
 /* Pages of hugetlb come from elsewhere, and go back there. */
 static int chain_huge(struct chain *c)
 {
