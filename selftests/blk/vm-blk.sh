@@ -107,10 +107,12 @@ for ring in --no-packed --packed; do
 	head -c 4194304 /dev/urandom >"$TMP/data"
 	check "write ($ring)" dd if="$TMP/data" of="$DISK" bs=256k oflag=direct status=none
 	die_hard
-	(sleep 1; exec vbe-blk --loop $ring "$IMG" >"$TMP/next.out" 2>"$TMP/server.log") &
+	(sleep 1; exec vbe-blk --loop --queue-size 32 $ring "$IMG" >"$TMP/next.out" 2>"$TMP/server.log") &
 	SERVER=$!
 	dd if="$DISK" of="$TMP/back" bs=1M count=4 iflag=direct status=none
 	check "a read waits for the next server ($ring)" cmp -s "$TMP/data" "$TMP/back"
+	check "with the queues of the last one, as it says ($ring)" \
+		grep -q 'has 1 queues of 256 entries from its last server' "$TMP/server.log"
 	check "which can be stopped ($ring)" stop
 done
 

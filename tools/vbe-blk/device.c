@@ -153,6 +153,10 @@ static int adopt(struct disk *d, const struct options *o, const struct image *im
 		}
 		d->queue_sizes[i] = q.max_size;
 	}
+	if ((o->queue_size && o->queue_size != d->queue_sizes[0]) ||
+	    (o->queues > 1 && o->queues != d->n_queues))
+		say("device %s: has %u queues of %u entries from its last server, and keeps them",
+		    o->name, d->n_queues, d->queue_sizes[0]);
 	d->features = offer(o, img, d->n_queues) | (kept & can_do(img));
 	fill_config(d, o, img);
 	/* What the driver set itself. */
