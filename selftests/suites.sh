@@ -19,6 +19,10 @@ SUITES=(debug-crash-split debug-crash-packed debug-guest debug-fail-nth debug-fu
 # shellcheck disable=SC2034 # of selftests/run
 LONG_SUITES=(xen-arm-grant xen-x86-target xen-x86-save)
 
+# By name only: ten minutes of one processor.
+# shellcheck disable=SC2034 # of selftests/run
+NAMED_SUITES=(debug-xen-x86-target)
+
 readonly CRASH_ROUNDS=${VBE_CRASH_ROUNDS:-200}
 readonly KSFT=$TOP/build/kselftest
 
@@ -179,14 +183,17 @@ suite_xen_x86_bad() {
 }
 suite_xen_x86_mem() { xen_vm xen-x86-mem 2400 --debug-xen -- /vm/tap.sh /xt/x86-mem.sh; }
 # Another domain is the backend.
-suite_xen_x86_target() {
-	local name=xen-x86-target
-	$LAB/domain-image 6.12 "$OUT/$name.vm/be" --bin build/vbe-blk/vbe-blk \
+xen_target_vm() { # NAME KERNEL BE_TYPE BE_MEM
+	local name=$1
+	$LAB/domain-image "$2" "$OUT/$name.vm/be" --bin build/vbe-blk/vbe-blk \
 		--bin build/vbe-ctl/vbe-ctl --bin build/xen/xen-mem || return 1
-	xen_vm $name 1800 --debug-xen --dom0-mem 1024 \
+	xen_vm "$name" 1800 --debug-xen --dom0-mem 1024 --env "BE_TYPE=$3" --env "BE_MEM=$4" \
 		--add selftests/lab/vm-judge.sh:/vm-judge.sh --add build/xen/set-target:/set-target -- \
 		/vm/tap.sh /xt/x86-target.sh
 }
+suite_xen_x86_target() { xen_target_vm xen-x86-target 6.12 pvh 384; }
+# The debug kernel has no entry for PVH.
+suite_debug_xen_x86_target() { xen_target_vm debug-xen-x86-target debug hvm 768; }
 
 # Real Xen on Arm, with assertions: configured by xl alone.
 xen_arm_vm() { # NAME TIMEOUT OPTIONS... -- COMMAND...

@@ -77,6 +77,7 @@ kills() { # TIMES
 	for n in $(seq "$1"); do
 		flows || { echo "nothing is written before kill $n"; return 1; }
 		kill_server KILL && serve || return 1
+		echo "kill $n: after $SECONDS s"
 		flows || { echo "nothing is written after kill $n"; return 1; }
 	done
 }
@@ -128,4 +129,19 @@ leaks() {
 	echo scan > /sys/kernel/debug/kmemleak
 	echo scan > /sys/kernel/debug/kmemleak
 	cat /sys/kernel/debug/kmemleak
+}
+
+# For whoever wants to know why nothing goes on.
+view() {
+	local task
+	vbe-ctl dev show
+	vbe-ctl vq show
+	vbe-ctl stats
+	tail -n 20 /tmp/blk.log
+	for task in "/proc/$(cat /tmp/blk.pid)/task"/*; do
+		echo "$(cat "$task/comm"): $(cat "$task/wchan")"
+		cat "$task/stack"
+	done
+	cat /proc/interrupts
+	dmesg | tail -n 20
 }

@@ -14,6 +14,8 @@ RUN=/run/vbe-xen
 . ./lib.sh
 # shellcheck source-path=SCRIPTDIR source=console.sh
 . ./console.sh
+# shellcheck source-path=SCRIPTDIR source=still.sh
+. ./still.sh
 
 FIO="fio --thread --group_reporting --output-format=terse --filename=\$(disk disk-b) --bs=4k
 	--rw=randwrite --ioengine=libaio --iodepth=8 --direct=1 --verify=crc32c --verify_fatal=1
@@ -115,26 +117,14 @@ migrated() {
 	attach_all && guest_start g1 && both_done
 }
 
-# For whoever wants to know why the guest does not answer: what its processors do, and
-# whether the devices wait for it or it for them.
-stands_still() {
-	{
-		xl debug-keys q
-		xl vcpu-list
-		xenctx -a "$(guest_id g1)" 0
-		xenctx -a "$(guest_id g1)" 1
-		vbe-ctl vq show
-		vbe-ctl stats
-		cat /proc/interrupts
-		xl dmesg
-		tail -n 20 "$(guest_log g1)"
-	} > /out/stands-still 2>&1
-	echo "see stands-still in the folder of this machine"
-	return 1
+view() {
+	vbe-ctl dev show
+	vbe-ctl vq show
+	vbe-ctl stats
 }
 
 answers() { # SECONDS
-	guest_answer g1 "$1" || stands_still
+	guest_answer g1 "$1" || stands_still view g1
 }
 
 rm -rf $RUN
