@@ -169,7 +169,9 @@ xen_vm() { # NAME TIMEOUT OPTIONS... -- COMMAND...
 		--bin dd --bin stat --bin mount --load loop --add selftests/vm:/vm \
 		--add selftests/xen:/xt --add build/xen/poke:/poke "$@"
 }
-suite_xen_x86() { xen_vm xen-x86 2400 -- /vm/tap.sh /xt/x86-disk.sh; }
+suite_xen_x86() {
+	xen_vm xen-x86 2400 --scratch 256M --load ext4 --bin mkfs.ext4 -- /vm/tap.sh /xt/x86-disk.sh
+}
 suite_xen_x86_save() { xen_vm xen-x86-save 1500 -- /vm/tap.sh /xt/x86-save.sh; }
 # Debian 12's Xen, with its kernel as dom0 and as guest.
 suite_xen_x86_4_17() {

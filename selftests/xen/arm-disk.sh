@@ -15,36 +15,20 @@ RUN=/run/vbe-xen
 . ./arm-lib.sh
 # shellcheck source-path=SCRIPTDIR source=console.sh
 . ./console.sh
+# shellcheck source-path=SCRIPTDIR source=watch.sh
+. ./watch.sh
+# shellcheck source-path=SCRIPTDIR source=arm-auto.sh
+. ./arm-auto.sh
 
 FIO="chroot /tools fio --thread --group_reporting --output-format=terse --bs=4k --rw=randwrite
 	--ioengine=io_uring --iodepth=8 --direct=1 --verify=crc32c --verify_fatal=1 --name=job
 	--verify_state_save=0"
-
-backend() { start auto vbe-blk --auto --provider xen; }
-
-device() { echo "dom$(guest_id g1)-$1"; }
-
-# For the guest's shell.
-disk() { echo "\$(disk $(device "$1"))"; }
-
-block() { echo "/sys/block/\$(basename $(disk "$1"))"; }
-
-server_of() { # DISK: its process
-	vbe-ctl dev show "$(device "$1")" | sed -n 's/.*vbe-blk\[\([0-9]*\)\].*/\1/p'
-}
-
-served() { [ -n "$(server_of "$1")" ]; }
 
 new_guest() { # VCPUS
 	guest_new g1 console-job "vcpus=$1" on_reboot=restart \
 		"disk=$(arm_disk $RUN/a.img xvda)" "disk=$(arm_disk $RUN/b.img xvdb)" \
 		"disk=$(arm_disk $RUN/c.img xvdc ro)" "disk=$(arm_disk "$SCRATCH" xvdd)" \
 		"disk=$(arm_disk "$(guest_tools)" xvde ro)"
-}
-
-mount_tools() {
-	guest_do g1 "mount -t ext4 -o ro,noload $(disk xvde) /tools && mount -t tmpfs tmpfs /tools/tmp &&
-		for dir in dev proc sys; do mount --bind /\$dir /tools/\$dir || exit; done"
 }
 
 state_of() { # VDEV's number: as xl sees it
@@ -108,33 +92,10 @@ rebound() { # DRIVER'S FOLDER, WHERE THE DEVICE IS SEEN FROM THE DISK
 		echo \$p > unbind && ! disk $(device xvdb) && echo \$p > bind && disk $(device xvdb)"
 }
 
-# When the image was last written to.
-written() { stat -c %y "$RUN/b.img"; }
-
-moved_on() { [ "$(written)" != "$1" ]; }
-
-# Something is written from now on.
-flows() { # SECONDS
-	local before
-	before=$(written)
-	wait_for "$1" moved_on "$before"
-}
-
-another_server() { served xvdb && [ "$(server_of xvdb)" != "$1" ]; }
-
 # It is started again by whoever started it.
-servers_killed() {
-	local n kills=0 server
+killed_in_the_middle() {
 	guest_ask g1 "$FIO --filename=$(disk xvdb) --size=24M --randseed=$RANDOM"
-	for n in 1 2 3; do
-		flows 60 || { echo "nothing is written before kill $n"; break; }
-		server=$(server_of xvdb)
-		kill -KILL "$server"
-		wait_for 20 another_server "$server" || { echo "no server after kill $n"; break; }
-		flows 60 || { echo "nothing is written after kill $n"; break; }
-		kills=$n
-	done
-	guest_answer g1 180 && [ $kills = 3 ]
+	servers_killed xvdb $RUN/b.img 3
 }
 
 # The servers go on without the one that started them; a next one takes over.
@@ -146,10 +107,8 @@ keeper_killed() {
 	backend
 	server=$(server_of xvdb)
 	kill -KILL "$server"
-	wait_for 20 another_server "$server" && fio_on xvdb --size=2M
+	wait_for 20 another_server xvdb "$server" && fio_on xvdb --size=2M
 }
-
-no_domain() { ! xl list | awk 'NR > 1 { print $1 }' | grep -qvx Domain-0; }
 
 no_device() { [ -z "$(ls /sys/class/vbe 2>/dev/null)" ] && ! vbe-ctl dev show | grep -q dom; }
 
@@ -164,7 +123,7 @@ nothing_left() {
 
 destroyed_under_load() {
 	guest_ask g1 "$FIO --filename=$(disk xvdb) --size=48M"
-	flows 60 || return
+	flows $RUN/b.img 60 || return
 	xl destroy g1 && nothing_left && alive auto
 }
 
@@ -270,7 +229,7 @@ check "nodes of other backends are left alone" others
 check "virtio_blk is unbound and bound again" rebound virtio/drivers/virtio_blk device
 check "virtio-mmio is unbound and bound again" rebound platform/drivers/virtio-mmio device/..
 check "fio again" fio_on xvdb --size=4M
-check "a server is killed, three times in the middle of fio" servers_killed
+check "a server is killed, three times in the middle of fio" killed_in_the_middle
 check "the one that starts servers is killed" keeper_killed
 check "the guest noticed nothing" no_errors
 check "the guest is destroyed under load: nothing is left" destroyed_under_load

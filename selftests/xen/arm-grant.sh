@@ -15,25 +15,14 @@ RUN=/run/vbe-xen
 . ./arm-lib.sh
 # shellcheck source-path=SCRIPTDIR source=console.sh
 . ./console.sh
+# shellcheck source-path=SCRIPTDIR source=watch.sh
+. ./watch.sh
+# shellcheck source-path=SCRIPTDIR source=arm-auto.sh
+. ./arm-auto.sh
 
 TRACE=/sys/kernel/tracing
 FIO="chroot /tools fio --thread --group_reporting --output-format=terse --direct=1
 	--ioengine=libaio --verify=crc32c --verify_fatal=1 --verify_state_save=0 --name=job"
-
-backend() { start auto vbe-blk --auto --provider xen; }
-
-device() { echo "dom$(guest_id g1)-$1"; }
-
-# For the guest's shell.
-disk() { echo "\$(disk $(device "$1"))"; }
-
-block() { echo "/sys/block/\$(basename $(disk "$1"))"; }
-
-server_of() { # DISK: its process
-	vbe-ctl dev show "$(device "$1")" | sed -n 's/.*vbe-blk\[\([0-9]*\)\].*/\1/p'
-}
-
-served() { [ -n "$(server_of "$1")" ]; }
 
 fio_on() { # DISK OPTION...
 	local name=$1
@@ -49,11 +38,6 @@ new_guest() {
 		"disk=$(arm_disk $RUN/a.img xvda rw 1)" "disk=$(arm_disk $RUN/b.img xvdb rw 1)" \
 		"disk=$(arm_disk $RUN/c.img xvdc rw 0)" "disk=$(arm_disk "$(guest_tools)" xvde ro 1)" &&
 		served xvda && served xvdb && served xvdc && served xvde
-}
-
-mount_tools() {
-	guest_do g1 "mount -t ext4 -o ro,noload $(disk xvde) /tools && mount -t tmpfs tmpfs /tools/tmp &&
-		for dir in dev proc sys; do mount --bind /\$dir /tools/\$dir || exit; done"
 }
 
 # Bit 33 is ACCESS_PLATFORM, without which a driver of virtio ignores what DMA addresses are.
@@ -195,25 +179,9 @@ no_complaint() {
 		-e 'I/O error' -e 'EXT4-fs error' -e 'blocked for more' -e 'Call trace' -e WARNING"
 }
 
-changed() { [ "$(stat -c %y $RUN/b.img)" != "$1" ]; }
-
-# Something is written from now on.
-flows() { wait_for "$1" changed "$(stat -c %y $RUN/b.img)"; }
-
-another_server() { served xvdb && [ "$(server_of xvdb)" != "$1" ]; }
-
-servers_killed() {
-	local n kills=0 server
+killed_in_the_middle() {
 	guest_ask g1 "$FIO --bs=16k --rw=randwrite --iodepth=8 --filename=$(disk xvdb) --size=24M --randseed=$RANDOM"
-	for n in 1 2; do
-		flows 60 || { echo "nothing is written before kill $n"; break; }
-		server=$(server_of xvdb)
-		kill -KILL "$server"
-		wait_for 20 another_server "$server" || { echo "no server after kill $n"; break; }
-		flows 60 || { echo "nothing is written after kill $n"; break; }
-		kills=$n
-	done
-	guest_answer g1 180 && [ $kills = 2 ]
+	servers_killed xvdb $RUN/b.img 2
 }
 
 # With no server at all nothing of the guest's is in use; the next ones go on.
@@ -269,8 +237,6 @@ not_listening_over() {
 	nothing_left && return $status
 }
 
-no_domain() { ! xl list | awk 'NR > 1 { print $1 }' | grep -qvx Domain-0; }
-
 no_device() { ! vbe-ctl dev show | grep -q dom; }
 
 nothing_left() {
@@ -280,7 +246,7 @@ nothing_left() {
 
 destroyed_under_load() {
 	guest_ask g1 "$FIO --bs=64k --rw=randwrite --iodepth=16 --filename=$(disk xvdb) --size=48M"
-	flows 60 || return
+	flows $RUN/b.img 60 || return
 	xl destroy g1 && nothing_left && alive auto
 }
 
@@ -302,7 +268,7 @@ begin() { # MODE CLASS MODULE-PARAMETER...
 through() { # MODE
 	check "$1: many in flight, of all sizes, verified" in_flight
 	check "$1: virtio_blk is unbound and bound again" rebound
-	check "$1: servers are killed in the middle of it" servers_killed
+	check "$1: servers are killed in the middle of it" killed_in_the_middle
 }
 
 over() { # MODE SECONDS

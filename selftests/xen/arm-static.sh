@@ -14,6 +14,8 @@ RUN=/run/vbe-static
 . ./arm-lib.sh
 # shellcheck source-path=SCRIPTDIR source=console.sh
 . ./console.sh
+# shellcheck source-path=SCRIPTDIR source=watch.sh
+. ./watch.sh
 
 # xl describes it in the guest's device tree, at this place, and waits for nobody.
 NODE='virtio=["backend=Domain-0,type=virtio,device2,transport=mmio,grant_usage=0"]'
@@ -71,8 +73,6 @@ killed() {
 	! guest_said g1 '^guest: end' && serve && guest_answer g1 60 &&
 		cmp -n 4194304 -i 0:4194304 $RUN/data.img $RUN/data.img
 }
-
-no_domain() { ! xl list | awk 'NR > 1 { print $1 }' | grep -qvx Domain-0; }
 
 no_device() { ! vbe-ctl dev show data > /dev/null 2>&1; }
 

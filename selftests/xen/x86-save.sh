@@ -14,6 +14,8 @@ RUN=/run/vbe-xen
 . ./lib.sh
 # shellcheck source-path=SCRIPTDIR source=console.sh
 . ./console.sh
+# shellcheck source-path=SCRIPTDIR source=watch.sh
+. ./watch.sh
 # shellcheck source-path=SCRIPTDIR source=still.sh
 . ./still.sh
 
@@ -47,18 +49,6 @@ serve_all() {
 
 devices() { vbe-ctl dev show | grep -E "disk-|tools"; }
 no_device() { ! devices > /dev/null; }
-no_domain() { ! xl list | awk 'NR > 1 { print $1 }' | grep -qvx Domain-0; }
-
-written() { stat -c %y "$RUN/disk-b.img"; }
-moved_on() { [ "$(written)" != "$1" ]; }
-
-# Something is written from now on.
-flows() { # SECONDS
-	local before
-	before=$(written)
-	wait_for "$1" moved_on "$before"
-}
-
 # The same domain goes on, with the same devices and servers.
 checkpoint() {
 	local before now
@@ -67,7 +57,7 @@ checkpoint() {
 	rm -f /tmp/g1.save
 	now="$(guest_id g1) $(devices)"
 	[ "$before" = "$now" ] || { printf '%s\n' "$before" "$now"; return 1; }
-	flows 60
+	flows $RUN/disk-b.img 60
 }
 
 saved() {
@@ -80,7 +70,7 @@ saved() {
 restored() {
 	xl restore -p /tmp/g1.save || return
 	rm -f /tmp/g1.save
-	attach_all && guest_start g1 && flows 60
+	attach_all && guest_start g1 && flows $RUN/disk-b.img 60
 }
 
 # What was read before, from memory; and what the disk has.
@@ -139,7 +129,7 @@ check "mkfs.ext4, mount, write" guest_do g1 "mkfs.ext4 -q \$(disk disk-a) &&
 	mount \$(disk disk-a) /mnt && seq 50000 > /mnt/numbers && sync"
 # Slow enough to last until the guest is restored.
 guest_ask g1 "$FIO --size=8M --rate_iops=,100"
-check "fio writes" flows 120
+check "fio writes" flows $RUN/disk-b.img 120
 check "xl save -c in the middle of it: it goes on" checkpoint
 check "xl save: the domain has gone, the servers wait" saved
 check "xl restore, its disks attached again: it goes on" restored

@@ -14,6 +14,8 @@ RUN=/run/vbe-xen
 . ./lib.sh
 # shellcheck source-path=SCRIPTDIR source=console.sh
 . ./console.sh
+# shellcheck source-path=SCRIPTDIR source=watch.sh
+. ./watch.sh
 # shellcheck source-path=SCRIPTDIR source=still.sh
 . ./still.sh
 # What a healthy kernel never prints.
@@ -157,8 +159,6 @@ destroyed_under_load() {
 	xl list
 	return $rc
 }
-
-no_domain() { ! xl list | awk 'NR > 1 { print $1 }' | grep -qvx Domain-0; }
 
 # As the lab judges any kernel of its own.
 judged() {
