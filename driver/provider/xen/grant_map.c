@@ -557,6 +557,7 @@ int xen_grants_init(struct xen_dev *xd)
 		return -ENOMEM;
 	}
 	g->xd = xd;
+	g->hard_since = jiffies;
 	g->hard_last = jiffies;
 	g->grudge = jiffies;
 	mutex_init(&g->lock);
