@@ -19,19 +19,31 @@ for module in vbe vbe_loop; do
 	[ -d /sys/module/$module ] || modprobe $module || exit 1
 done
 
+# Processes that cannot be killed now. Of the kernel's own threads (children of 2) some may
+# always be so; those that wait too long are the hung task detector's.
+asleep() { ps -o pid,ppid,stat | awk '$3 ~ /^D/ && $1 != 2 && $2 != 2 { print $1 }'; }
+
+# A program may be over, but what it has left running must not be stuck: none that sleeps
+# now, and each time it is looked at, for a minute.
+stuck() {
+	tries=60
+	all=$(asleep)
+	while [ -n "$all" ] && [ $((tries -= 1)) -gt 0 ]; do
+		sleep 1
+		now=$(asleep)
+		all=$(for pid in $all; do echo "$now" | grep -x "$pid"; done)
+	done
+	for pid in $all; do
+		echo "# stuck: $pid $(cat "/proc/$pid/comm")"
+		sed 's/^/#   /' "/proc/$pid/stack"
+	done 2> /dev/null
+	[ -n "$all" ]
+}
+
 for program in "$@"; do
 	echo "# --- $program"
 	"$here/$program" || failed="$failed $program"
-	# A program may be over, but what it has left running must not be stuck.
-	stuck=$(ps -o pid,stat,comm 2>/dev/null | awk '$2 ~ /^D/ && $3 !~ /^\[/ { print }')
-	if [ -n "$stuck" ]; then
-		sleep 5
-		again=$(ps -o pid,stat,comm | awk '$2 ~ /^D/ && $3 !~ /^\[/ { print }')
-		if [ "$stuck" = "$again" ]; then
-			echo "# stuck after $program: $stuck"
-			failed="$failed $program(stuck)"
-		fi
-	fi
+	! stuck || failed="$failed $program(stuck)"
 done
 if [ $reload = yes ]; then
 	echo "# --- reload"
