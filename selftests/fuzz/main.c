@@ -19,8 +19,8 @@
 #include "fuzz.h"
 #include "../kselftest/util.h"
 
-#define STUCK_MS	120000	/* without an access in this time */
-#define PATIENCE	4	/* times the accesses, until all must have been reached */
+#define STUCK_MS	300000	/* without an access in this time */
+#define PATIENCE	8	/* times the accesses, until all must have been reached */
 #define TICK_MS		20
 #define TELL_MS		20000
 
@@ -122,6 +122,15 @@ static void start(void)
 	}
 }
 
+/*
+ * Answers are what the accesses are for. Not a share of all that were made: while a vCPU
+ * of this machine stands still with a guest dead, the others are refused at full speed.
+ */
+static bool answered(void)
+{
+	return times_seen(SEEN_ACCESS, ACCESS_ANSWERED) > opt.steps / 3;
+}
+
 /* Until all that was asked for is done; false: nothing moves any more. */
 static bool wait_for_it(void)
 {
@@ -140,7 +149,7 @@ static bool wait_for_it(void)
 			moved = now;
 		last = n;
 		if (n >= opt.steps && now - begin >= (int64_t)opt.seconds * 1000 &&
-		    (n >= PATIENCE * opt.steps || !cover_missing(false)))
+		    (n >= PATIENCE * opt.steps || (answered() && !cover_missing(false))))
 			return true;
 		if (now - moved > STUCK_MS)
 			return false;
@@ -247,10 +256,9 @@ int main(int argc, char **argv)
 	stop();
 	result(vmm_end(), "all guests end, and every name is free again");
 	result(!cover_missing(true), "every call, outcome, register and event was reached");
-	/* Answers are what the accesses are for: a device must have been there mostly. */
 	snprintf(text, sizeof(text), "%u of them were answered",
 		 times_seen(SEEN_ACCESS, ACCESS_ANSWERED));
-	result(times_seen(SEEN_ACCESS, ACCESS_ANSWERED) > accesses() / 3, text);
+	result(answered(), text);
 	if (opt.print || failures)
 		cover_print();
 	return failures ? 1 : 0;
