@@ -19,14 +19,6 @@ begin() { # OPTION...
 	kill -0 "$AUTO"
 }
 
-eventually() { # COMMAND...
-	for _ in $(seq 100); do
-		! "$@" 2> /dev/null || return 0
-		sleep 0.1
-	done
-	return 1
-}
-
 state() { vbe-ctl -j dev show "$1" | tr ',' '\n' | sed -n 's/.*"state":"\([a-z]*\)".*/\1/p'; }
 in_state() { [ "$(state "$1")" = "$2" ]; }
 backend() { vbe-ctl -j dev show "$1" | sed -n 's/.*"backend":{"pid":\([0-9]*\).*/\1/p'; }

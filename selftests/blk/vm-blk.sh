@@ -11,6 +11,7 @@ set -u
 . "${0%/*}/vm-lib.sh"
 modprobe -a vbe_loop virtio_blk
 
+has_size() { is "$(queue_attr size)" "$1"; }
 same_as_zeroes() { cmp -s -n "$1" "$DISK" /dev/zero; }
 kib() { du -k "$1" | cut -f1; }
 # By their parent's pid: not every kernel has task/*/children.
@@ -36,6 +37,7 @@ vbe-blk-with-capabilities() {
 minder_dies() {
 	local before
 	kill -KILL "$(children "$SERVER")"
+	eventually grep -q 'minder has ended' "$TMP/server.log"
 	sleep 1
 	before=$(($(ticks "$SERVER")))
 	sleep 1
@@ -74,8 +76,7 @@ check "it has no capabilities" no_capabilities
 check "it is under seccomp" grep -q '^Seccomp:.2' "/proc/$SERVER/status"
 truncate -s 128M "$IMG"
 kill -HUP "$SERVER"
-sleep 1
-check "resize" is "$(queue_attr size)" 262144
+check "resize" eventually has_size 262144
 dd if=/dev/urandom of="$DISK" bs=1M count=16 oflag=direct 2>/dev/null
 check "data is in the image" cmp -s -n 16777216 "$DISK" "$IMG"
 check "discard" blkdiscard -o 0 -l 8388608 "$DISK"

@@ -40,6 +40,15 @@ finish() {
 	exit $((n_failed != 0))
 }
 
+eventually() { # COMMAND...: within a minute
+	local _
+	for _ in $(seq 600); do
+		! "$@" 2> /dev/null || return 0
+		sleep 0.1
+	done
+	return 1
+}
+
 # Begin a server. Its disk, once it is there, is $DISK.
 serve() { serve_by vbe-blk "$@"; } # OPTION...
 
@@ -49,7 +58,7 @@ serve_by() { # COMMAND OPTION...
 	: >"$TMP/server.out"
 	"$command" -v "$@" >"$TMP/server.out" 2>"$TMP/server.log" &
 	SERVER=$!
-	for ((i = 0; i < 200; i++)); do
+	for ((i = 0; i < 600; i++)); do
 		[ ! -s "$TMP/server.out" ] || break
 		kill -0 "$SERVER" 2>/dev/null || break
 		sleep 0.1

@@ -50,7 +50,7 @@ start_backend() {
 # The name comes from the kernel; the driver needs a moment to bind.
 wait_disk() {
 	local i
-	for i in $(seq 600); do
+	for i in $(seq 2400); do
 		disk=$(ls -d /sys/bus/virtio/devices/*/block/* 2> /dev/null |
 			while read -r p; do
 				[ "$(cat "$p/serial" 2> /dev/null)" = crash ] && echo "/dev/${p##*/}"
@@ -89,12 +89,12 @@ losses() {
 await_service() {
 	local i
 	[ $((RANDOM % 5)) = 0 ] && return 0
-	for i in $(seq 600); do
+	for i in $(seq 2400); do
 		grep -q /dev/vd $dir/blk.now && return 0
 		kill -0 $backend 2> /dev/null || fail "vbe-blk ended by itself: $(tail -1 $dir/blk.now)"
 		sleep 0.05
 	done
-	fail "vbe-blk does not serve after 30 s"
+	fail "vbe-blk does not serve after two minutes"
 }
 
 # Until so many kills have hit a backend that was serving.
@@ -124,7 +124,7 @@ fio_forever &
 fio=$!
 kill_rounds
 touch $dir/stop
-for i in $(seq 1200); do
+for i in $(seq 3000); do
 	kill -0 $fio 2> /dev/null || break
 	sleep 0.1
 done
@@ -134,7 +134,7 @@ say "$kills kills, $(losses) of a serving backend, $(cat $dir/fio.runs) fio runs
 grep -q "no fixed buffers" $dir/blk.log && fail "fixed buffers were refused: $(grep -m1 "no fixed buffers" $dir/blk.log)"
 echo "ok 1 - $rounds SIGKILLs, $ring ring, $queues queues $more: no I/O lost, repeated or corrupt"
 kill -TERM $backend
-for i in $(seq 200); do
+for i in $(seq 600); do
 	kill -0 $backend 2> /dev/null || break
 	sleep 0.1
 done

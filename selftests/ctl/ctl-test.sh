@@ -57,6 +57,15 @@ unprivileged() { # COMMAND... (busybox has a setpriv that cannot do it)
 	fi
 }
 
+eventually() { # COMMAND...: within a minute
+	local _
+	for _ in $(seq 600); do
+		! "$@" 2> /dev/null || return 0
+		sleep 0.1
+	done
+	return 1
+}
+
 without_module() {
 	try "without the module: says how to load it" 3 'modprobe vbe' -- dev show
 	try "probe without the module" 3 'modprobe' -- probe
@@ -172,18 +181,18 @@ path_is_told() {
 	try "and gone" 0 -- dev del ctlq
 }
 
+has_grown() { [ "$(cat /sys/bus/virtio/devices/virtio*/block/vd*/size | tail -1)" = 32768 ]; }
+
 served() {
 	vbe-ctl -j monitor > $json/monitor.jsonl 2> $err &
 	local monitor=$! backend
-	sleep 0.5
+	# What it says first is that it listens.
+	eventually grep -q '"event":"start"' $json/monitor.jsonl
 	truncate -s 8M /tmp/ctl.img
 	modprobe virtio_blk
 	vbe-blk --loop /tmp/ctl.img --name ctl2 --queues 2 > /tmp/blk.log 2>&1 &
 	backend=$!
-	for _ in $(seq 200); do
-		grep -q /dev/vd /tmp/blk.log && break
-		sleep 0.1
-	done
+	eventually grep -q /dev/vd /tmp/blk.log
 	try "show of a served device: who, and what was made of it" 0 'vbe-blk\[[0-9]+\].*|/dev/vd' -- dev show ctl2
 	try "negotiated features by name" 0 'negotiated.*version_1' -- dev show ctl2
 	try "queues of a served device" 0 'ctl2 +1 +yes' -- vq show ctl2
@@ -210,17 +219,13 @@ served() {
 	result $? "stats -i 1 -n 2 prints two lines"
 	truncate -s 16M /tmp/ctl.img
 	try "resize" 0 -- dev set ctl2 --resize
-	for _ in $(seq 50); do
-		[ "$(cat /sys/bus/virtio/devices/virtio*/block/vd*/size 2> /dev/null | tail -1)" = 32768 ] && break
-		sleep 0.1
-	done
-	[ "$(cat /sys/bus/virtio/devices/virtio*/block/vd*/size | tail -1)" = 32768 ]
+	eventually has_grown
 	result $? "the disk has grown"
 	kill -KILL $backend
 	wait $backend 2> /dev/null
 	try "a lost backend is told" 0 'lost' -- dev show ctl2
 	try "delete with I/O possibly in flight" 0 -- dev del ctl2
-	sleep 0.5
+	eventually grep -q '"event":"del","device":"ctl2"' $json/monitor.jsonl
 	kill -INT $monitor
 	wait $monitor 2> /dev/null
 	cp $json/monitor.jsonl $out
@@ -239,7 +244,7 @@ overflow() {
 	old=$(cat /proc/sys/net/core/rmem_max)
 	echo 4096 > /proc/sys/net/core/rmem_max
 	unprivileged vbe-ctl -j monitor > $json/monitor-gap.jsonl 2> $err &
-	for _ in $(seq 100); do
+	for _ in $(seq 600); do
 		pid=$(grep -lx vbe-ctl /proc/[0-9]*/comm 2> /dev/null | cut -d/ -f3)
 		[ -n "$pid" ] && [ -s $json/monitor-gap.jsonl ] && break
 		sleep 0.1
@@ -249,9 +254,9 @@ overflow() {
 		vbe-ctl dev add "flood$i"
 	done
 	kill -CONT "$pid"
-	sleep 0.5
+	eventually grep -q '"event":"sync","device":"flood12"' $json/monitor-gap.jsonl
 	vbe-ctl dev del flood1
-	sleep 0.5
+	eventually grep -q '"event":"del","device":"flood1"' $json/monitor-gap.jsonl
 	kill -INT "$pid" || kill -KILL %%
 	wait
 	echo "$old" > /proc/sys/net/core/rmem_max

@@ -14,7 +14,7 @@
 #include "util.h"
 
 #define QUEUE_RESET	0x0c0
-#define RESET_MS	20000
+#define RESET_MS	COMES_MS
 
 /* ---- a wired line, of mmio and pci ------------------------------------------------- */
 

@@ -16,7 +16,7 @@
 #include "drv_bus.h"
 #include "util.h"
 
-#define RESET_MS	20000
+#define RESET_MS	COMES_MS
 #define MAX_CAPS	64
 #define MSI_ADDR	0xfee00000ULL
 #define MSI_DATA	0x4000

@@ -230,6 +230,7 @@ static void *run(void *arg)
 	struct vcpu *v = arg;
 	int64_t begin = now_ms();
 
+	v->tid = gettid();
 	v->ret = guest_access_once(v->g, &v->a);
 	v->took = now_ms() - begin;
 	v->done = true;
@@ -243,6 +244,7 @@ void vcpu_again(struct vcpu *v)
 	/* A handler, and no restart: what a VMM does to get at its vCPU. */
 	sigaction(SIGUSR1, &sa, NULL);
 	v->done = false;
+	v->tid = 0;
 	if (pthread_create(&v->thread, NULL, run, v))
 		die("cannot make a thread");
 }
@@ -267,6 +269,18 @@ void vcpu_store(struct vcpu *v, struct guest *g, uint64_t addr, uint32_t len, ui
 	v->a.len = len;
 	v->a.data = data;
 	vcpu_again(v);
+}
+
+static bool sleeps(void *arg)
+{
+	struct vcpu *v = arg;
+
+	return v->tid && task_state(v->tid) == 'S';
+}
+
+bool vcpu_waits(struct vcpu *v, int ms)
+{
+	return wait_until(sleeps, v, ms);
 }
 
 /* It may be on its way into the ioctl still, so once is not enough. */

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <linux/vbe.h>
 
@@ -18,7 +19,7 @@
 
 #define EMU_MMIO	0x10000000ULL	/* where emu_up() puts region 0 */
 #define EMU_LEN		0x1000
-#define EMU_TIMEOUT_MS	20000		/* the reset time-out of the device */
+#define EMU_TIMEOUT_MS	(2 * COMES_MS)	/* the reset time-out of the device */
 #define EMU_LOG		512
 
 /* ---- raw ioctls: 0 or a negative errno ----------------------------------- */
@@ -91,6 +92,7 @@ void emu_free(struct emu *emu);
  * @ret: what the ioctl gave
  * @took: milliseconds
  * @done: it has returned
+ * @tid: its thread, 0: that has not begun
  */
 struct vcpu {
 	struct guest *g;
@@ -98,6 +100,7 @@ struct vcpu {
 	int ret;
 	int64_t took;
 	volatile bool done;
+	volatile pid_t tid;
 	pthread_t thread;
 };
 
@@ -105,6 +108,8 @@ void vcpu_load(struct vcpu *v, struct guest *g, uint64_t addr, uint32_t len);
 void vcpu_store(struct vcpu *v, struct guest *g, uint64_t addr, uint32_t len, uint64_t data);
 /* The access of @v once more: with the cookie that it has got. */
 void vcpu_again(struct vcpu *v);
+/* Until it sleeps in the kernel, interruptible: false after @ms. */
+bool vcpu_waits(struct vcpu *v, int ms);
 /* A signal that interrupts it, until it has returned. */
 void vcpu_interrupt(struct vcpu *v);
 /* Waits for it: false after @ms. */

@@ -18,9 +18,9 @@
 #include "util.h"
 
 /* Long enough for all that goes well, on an emulated and busy machine. */
-#define NOW_MS	30000
+#define NOW_MS	COMES_MS
 /* How long an open is waited for. */
-#define OPEN_MS	3000
+#define OPEN_MS	COMES_MS
 
 static int do_write(int fd, uint64_t offset, uint8_t *buf, uint32_t len, uint8_t byte)
 {

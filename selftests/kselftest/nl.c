@@ -22,7 +22,7 @@
 
 #define FAMILY_NAME	"vbe"
 #define ATTR_MASK	0x3fff
-#define TALK_MS		30000
+#define TALK_MS		COMES_MS
 
 static size_t align4(size_t n)
 {

@@ -20,11 +20,11 @@ ok() { # WHAT STATUS
 loaded() { [ -d /sys/module/vbe ]; }
 
 # No client may be left over by whatever ran before.
-unload() { # within 10 s: references of closed fds go a moment later
+unload() { # within a minute: references of closed fds go a moment later
 	tries=0
 	while ! { rmmod vbe_loop 2>/dev/null; rmmod vbe 2>/dev/null; ! loaded; }; do
 		tries=$((tries + 1))
-		[ $tries -lt 100 ] || return 1
+		[ $tries -lt 600 ] || return 1
 		sleep 0.1
 	done
 }

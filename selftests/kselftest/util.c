@@ -106,7 +106,7 @@ void modprobe(const char *module)
 		_exit(127);
 	}
 	if (pid > 0)
-		wait_child(pid, 10000);
+		wait_child(pid, COMES_MS);
 }
 
 /* Its wait status, or -ETIMEDOUT: it is still there. */
@@ -128,16 +128,22 @@ int wait_child(pid_t pid, int ms)
 	}
 }
 
-/* In uninterruptible sleep? */
-bool is_stuck(pid_t pid)
+/* R, S, D, ... as in /proc, of a process or a thread; 0: there is none. */
+char task_state(pid_t tid)
 {
 	char path[64], text[512], *p;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
 	if (read_text(path, text, sizeof(text)) < 0)
-		return false;
+		return 0;
 	p = strrchr(text, ')');
-	return p && p[1] == ' ' && p[2] == 'D';
+	return p && p[1] == ' ' ? p[2] : 0;
+}
+
+/* In uninterruptible sleep? */
+bool is_stuck(pid_t pid)
+{
+	return task_state(pid) == 'D';
 }
 
 int send_fd(int sock, int fd)

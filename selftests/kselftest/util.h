@@ -21,9 +21,9 @@
 
 /*
  * Milliseconds: what must come, comes within this. So long that only what never comes is
- * late: a machine that shares its processors with others may stand still for seconds.
+ * late: a machine that shares its processors with others may stand still for half a minute.
  */
-#define COMES_MS	20000
+#define COMES_MS	60000
 
 int64_t now_ms(void);
 void sleep_ms(int ms);
@@ -37,6 +37,7 @@ int write_text(const char *path, const char *text);
 bool exists(const char *path);
 void modprobe(const char *module);
 int wait_child(pid_t pid, int ms);
+char task_state(pid_t tid);
 bool is_stuck(pid_t pid);
 int send_fd(int sock, int fd);
 int recv_fd(int sock);

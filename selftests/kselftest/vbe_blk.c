@@ -32,8 +32,7 @@
 #define MORE		0x140000000ULL	/* a second region, for data */
 #define NUM		64
 #define IO		4096
-#define RESET_MS	3000
-#define LIMIT		COMES_MS	/* for what should come soon */
+#define LIMIT		COMES_MS	/* for what should come soon; the reset time-out */
 #define RING_RESET	(1ULL << 40)
 #define QUIET		300		/* ms in which nothing should come */
 
@@ -123,7 +122,7 @@ static struct guest *guest_begin(const char *transport, uint64_t base, int *dev)
 	struct vbe_guest_dev_add a = guest_dev_params(NAME, transport, base);
 	struct guest *g = guest_new("kst-blk-guest");
 
-	a.reset_timeout_ms = RESET_MS;
+	a.reset_timeout_ms = LIMIT;
 	if (!g)
 		return NULL;
 	if (guest_mem_add(g, MEM, MEM_LEN, 0) >= 0) {
@@ -228,7 +227,7 @@ FIXTURE_TEARDOWN(blk)
 
 /* ---- tests ------------------------------------------------------------------------------ */
 
-TEST_F_TIMEOUT(blk, guests_come_and_go, 120)
+TEST_F(blk, guests_come_and_go)
 {
 	int i;
 
@@ -268,7 +267,7 @@ TEST_F_TIMEOUT(blk, guests_come_and_go, 120)
 	EXPECT_IO(40, 78);
 }
 
-TEST_F_TIMEOUT(blk, killed_while_it_waits, 120)
+TEST_F(blk, killed_while_it_waits)
 {
 	SERVER("--wait");
 	ASSERT_TRUE(wait_until(waits, NULL, LIMIT));
@@ -277,7 +276,7 @@ TEST_F_TIMEOUT(blk, killed_while_it_waits, 120)
 	self->server = -1;
 }
 
-TEST_F_TIMEOUT(blk, killed_while_it_serves, 120)
+TEST_F(blk, killed_while_it_serves)
 {
 	SERVER("--wait");
 	GUEST_UP();
@@ -294,7 +293,7 @@ TEST_F_TIMEOUT(blk, killed_while_it_serves, 120)
 	EXPECT_EQ(IO, filled(&self->d, &self->r, 5));
 }
 
-TEST_F_TIMEOUT(blk, resets, 120)
+TEST_F(blk, resets)
 {
 	int i;
 
@@ -307,7 +306,7 @@ TEST_F_TIMEOUT(blk, resets, 120)
 	EXPECT_IO(8, i);
 }
 
-TEST_F_TIMEOUT(blk, queue_resets, 120)
+TEST_F(blk, queue_resets)
 {
 	int i;
 
@@ -323,7 +322,7 @@ TEST_F_TIMEOUT(blk, queue_resets, 120)
 }
 
 /* A VMM that stops a queue and goes on where it was, as for a migration. */
-TEST_F_TIMEOUT(blk, stops_and_goes_on, 120)
+TEST_F(blk, stops_and_goes_on)
 {
 	struct vbe_guest_queue_set s = { .size = sizeof(s), .index = 0, .num = NUM,
 		.flags = VBE_GUEST_QUEUE_SET_F_ENABLE | VBE_GUEST_QUEUE_SET_F_BASE };
@@ -411,7 +410,7 @@ static bool adopted(void *arg)
 }
 
 /* The server waits on the VMM's own eventfd, whichever that is now. */
-TEST_F_TIMEOUT(blk, kick_eventfds_change, 120)
+TEST_F(blk, kick_eventfds_change)
 {
 	static const int flags[] = { 0, EFD_NONBLOCK, EFD_NONBLOCK, 0 };
 	/* Else the driver kicks by accesses, and those must reach the server all the same. */
@@ -457,7 +456,7 @@ static void in_more(struct drv_blk_req *r, const struct drv_blk_req *old)
 	r->data = MORE;
 }
 
-TEST_F_TIMEOUT(blk, memory_comes_and_goes, 120)
+TEST_F(blk, memory_comes_and_goes)
 {
 	struct drv_blk_req more;
 	int i;
@@ -479,7 +478,7 @@ TEST_F_TIMEOUT(blk, memory_comes_and_goes, 120)
 }
 
 /* The same for a server that is asked to pin the memory: what it pins must not go stale. */
-TEST_F_TIMEOUT(blk, memory_is_not_pinned, 120)
+TEST_F(blk, memory_is_not_pinned)
 {
 	struct drv_blk_req more;
 	int i;
@@ -522,7 +521,7 @@ static int mem_add_filled(struct guest *g, uint64_t addr, int seed)
 }
 
 /* What is asked for while its memory is away fails, or waits for it; but writes no zeroes. */
-TEST_F_TIMEOUT(blk, no_zeroes_from_memory_that_has_gone, 120)
+TEST_F(blk, no_zeroes_from_memory_that_has_gone)
 {
 	struct drv_blk_req more;
 	uint64_t token;
@@ -548,7 +547,7 @@ TEST_F_TIMEOUT(blk, no_zeroes_from_memory_that_has_gone, 120)
 }
 
 /* A VMM gives its whole memory anew, under a live driver and its rings. */
-TEST_F_TIMEOUT(blk, memory_is_given_anew, 120)
+TEST_F(blk, memory_is_given_anew)
 {
 	uint8_t *host;
 	int fd, i;

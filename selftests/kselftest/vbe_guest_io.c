@@ -442,6 +442,7 @@ TEST_F(io, queue_stop_unanswered)
 {
 	/* Who asks where it ended is told that nobody knows. */
 	int want = strcmp(variant->transport, "direct") ? 0 : -ENOTCONN;
+	int64_t begin;
 
 	ASSERT_EQ(0, be_up(self->be, NAME));
 	ASSERT_EQ(0, drv_up(&self->d, RING_RESET, 2, NUM));
@@ -449,7 +450,9 @@ TEST_F(io, queue_stop_unanswered)
 	self->be->mute_stop = true;
 	ASSERT_TRUE(be_stall(self->be));
 	submit_all(_metadata, self, 0, VIRTIO_BLK_T_IN);
+	begin = now_ms();
 	EXPECT_EQ(want, drv_queue_down(&self->d, 0));
+	EXPECT_LE(SHORT_MS - 50, now_ms() - begin);
 	check_untouched(_metadata, self);
 	EXPECT_EQ(0, self->be->served);
 	EXPECT_TRUE(be_wait_event(self->be, VBE_EVENT_REVOKED, 1, LONG));

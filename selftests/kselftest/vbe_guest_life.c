@@ -284,6 +284,13 @@ static void *resetter(void *arg)
 	return NULL;
 }
 
+static bool told_the_end(void *arg)
+{
+	struct be *be = arg;
+
+	return be->events[VBE_EVENT_GONE] || be->events[VBE_EVENT_REVOKED];
+}
+
 TEST_F(life, die_while_resetting)
 {
 	struct waiter w = { .g = self->g };
@@ -293,15 +300,16 @@ TEST_F(life, die_while_resetting)
 	all_up(_metadata, self, VBE_LOSS_HOLD, 0);
 	self->be->mute_reset = true;
 	ASSERT_EQ(0, dev_set_reset_ms(NAME, SHORT_MS));
+	begin = now_ms();
 	ASSERT_EQ(0, pthread_create(&t, NULL, resetter, &w));
-	sleep_ms(200);
-	EXPECT_FALSE(w.done);
+	EXPECT_TRUE(be_wait_event(self->be, VBE_EVENT_RESET, 1, LONG));
+	/* Unless this machine stood still, it waits. */
+	EXPECT_TRUE(!w.done || now_ms() - begin >= SHORT_MS);
 	begin = now_ms();
 	EXPECT_DONE(guest_die(self->g));
 	EXPECT_GT(LONG, now_ms() - begin);
 	pthread_join(t, NULL);
-	EXPECT_TRUE(be_wait_event(self->be, VBE_EVENT_GONE, 1, LONG) ||
-		    be_wait_event(self->be, VBE_EVENT_REVOKED, 1, LONG));
+	EXPECT_TRUE(wait_until(told_the_end, self->be, LONG));
 }
 
 TEST_F(life, close_while_resetting)
@@ -313,7 +321,7 @@ TEST_F(life, close_while_resetting)
 	self->be->mute_reset = true;
 	ASSERT_EQ(0, dev_set_reset_ms(NAME, SHORT_MS));
 	ASSERT_EQ(0, pthread_create(&t, NULL, resetter, &w));
-	sleep_ms(200);
+	EXPECT_TRUE(be_wait_event(self->be, VBE_EVENT_RESET, 1, LONG));
 	guest_close(self->g);
 	/* The call holds the file: death comes when it ends, in bounded time. */
 	pthread_join(t, NULL);

@@ -22,8 +22,9 @@
 
 #define NAME	"kst-loop"
 #define DISK	(4U << 20)
-#define LIMIT	20000		/* ms for what needs no waiting by design */
-#define RESET_MS 3000		/* the reset time-out: for who answers, not to be late */
+#define LIMIT	COMES_MS	/* ms for what needs no waiting by design */
+#define RESET_MS (2 * LIMIT)	/* the reset time-out: for who answers, not to be late */
+#define SHORT_MS 1500		/* where nobody answers */
 #define FEATURES_OK	8
 
 FIXTURE(loop)
@@ -106,7 +107,7 @@ static int read_hwrng(void)
 	return IO_GOOD;
 }
 
-TEST_F_TIMEOUT(loop, rng, 90)
+TEST_F(loop, rng)
 {
 	char list[256], *word, *save;
 	int picked = -1;
@@ -139,7 +140,7 @@ static bool disk_has(struct be *be, uint64_t offset, uint32_t len, uint8_t byte)
 	return true;
 }
 
-TEST_F_TIMEOUT(loop, disk_data, 120)
+TEST_F(loop, disk_data)
 {
 	struct vbe_queue_info q;
 	struct vbe_dev_info i;
@@ -171,7 +172,7 @@ TEST_F_TIMEOUT(loop, disk_data, 120)
 }
 
 /* Many writers want more of the window than there is: they wait, none fails. */
-TEST_F_TIMEOUT(loop, disk_deep_queue, 240)
+TEST_F(loop, disk_deep_queue)
 {
 	pid_t pid[8];
 	int round, i;
@@ -206,7 +207,7 @@ static bool has_sectors(void *arg)
 	return fe_block_sectors(s->node) == s->n;
 }
 
-TEST_F_TIMEOUT(loop, disk_resize, 120)
+TEST_F(loop, disk_resize)
 {
 	uint64_t capacity = DISK / 1024;
 	struct vbe_config_rw w = { .size = sizeof(w), .len = 8, .buf = (uintptr_t)&capacity };
@@ -228,7 +229,7 @@ TEST_F_TIMEOUT(loop, disk_resize, 120)
 }
 
 /* The driver goes and comes back: one reset, answered in time. */
-TEST_F_TIMEOUT(loop, disk_unbind_and_bind, 120)
+TEST_F(loop, disk_unbind_and_bind)
 {
 	const char *drv = "/sys/bus/virtio/drivers/virtio_blk";
 	char unbind[64], bind[64];
@@ -259,7 +260,7 @@ TEST_F_TIMEOUT(loop, disk_unbind_and_bind, 120)
 
 /* ---- features --------------------------------------------------------------------- */
 
-TEST_F_TIMEOUT(loop, features_accepted, 60)
+TEST_F(loop, features_accepted)
 {
 	self->be = be_new(BE_BLK);
 	be_make_disk(self->be, DISK);
@@ -277,7 +278,7 @@ static bool has_failed(void *arg)
 	return !dev_get(NAME, &st) && (st.status & 0x80);
 }
 
-TEST_F_TIMEOUT(loop, features_refused, 60)
+TEST_F(loop, features_refused)
 {
 	struct dev_state st;
 
@@ -294,8 +295,9 @@ TEST_F_TIMEOUT(loop, features_refused, 60)
 }
 
 /* A backend that asks to be asked and never speaks: refused in bounded time. */
-TEST_F_TIMEOUT(loop, features_unanswered, 60)
+TEST_F(loop, features_unanswered)
 {
+	struct dev_params p = dev_defaults(NAME);
 	struct dev_state st;
 	int64_t start;
 
@@ -306,16 +308,22 @@ TEST_F_TIMEOUT(loop, features_unanswered, 60)
 	start = now_ms();
 	ASSERT_DONE(be_up(self->be, NAME));
 	/* It would wait for the reset time-out. */
-	EXPECT_GT(RESET_MS / 2, now_ms() - start)
+	EXPECT_GT(LIMIT, now_ms() - start)
 		TH_LOG("ONLINE waits for the driver");
 	EXPECT_TRUE(be_wait_event(self->be, VBE_EVENT_FEATURES, 1, LIMIT));
+	be_drop(self->be);
+	p.window = variant->window;
+	p.reset_ms = SHORT_MS;
+	ASSERT_EQ(0, dev_fresh(&p));
+	ASSERT_DONE(be_up(self->be, NAME));
+	EXPECT_TRUE(be_wait_event(self->be, VBE_EVENT_FEATURES, 2, LIMIT));
 	EXPECT_TRUE(wait_until(has_failed, NULL, LIMIT));
 	ASSERT_EQ(0, dev_get(NAME, &st));
 	EXPECT_EQ(0, st.status & FEATURES_OK);
 }
 
 /* What a held event's cookie is good for. */
-TEST_F_TIMEOUT(loop, held_event_by_cookie, 60)
+TEST_F(loop, held_event_by_cookie)
 {
 	struct vbe_event ev;
 	struct vbe_dev_info i;
@@ -348,7 +356,7 @@ TEST_F_TIMEOUT(loop, held_event_by_cookie, 60)
 
 /* ---- other types ------------------------------------------------------------------- */
 
-TEST_F_TIMEOUT(loop, net, 90)
+TEST_F(loop, net)
 {
 	struct virtio_net_config *c;
 	char path[96];
@@ -365,7 +373,7 @@ TEST_F_TIMEOUT(loop, net, 90)
 	EXPECT_TRUE(fe_wait_gone(self->virtio, COMES_MS));
 }
 
-TEST_F_TIMEOUT(loop, console, 90)
+TEST_F(loop, console)
 {
 	UP(BE_CONSOLE, "virtio_console");
 	EXPECT_HEALTHY();
@@ -385,7 +393,7 @@ static bool has_type(void *arg)
 }
 
 /* A type of which nobody has a driver is a device all the same. */
-TEST_F_TIMEOUT(loop, no_driver, 60)
+TEST_F(loop, no_driver)
 {
 	char text[32];
 
@@ -400,7 +408,7 @@ TEST_F_TIMEOUT(loop, no_driver, 60)
 /* ---- going offline ----------------------------------------------------------------- */
 
 /* Data on its way is served to the end, and then the shape may change. */
-TEST_F_TIMEOUT(loop, offline_serves_to_the_end, 120)
+TEST_F(loop, offline_serves_to_the_end)
 {
 	struct dev_state st;
 	pid_t pid;
@@ -426,7 +434,7 @@ TEST_F_TIMEOUT(loop, offline_serves_to_the_end, 120)
 	UP(BE_RNG, "virtio_rng");
 }
 
-TEST_F_TIMEOUT(loop, online_again_and_again, 120)
+TEST_F(loop, online_again_and_again)
 {
 	int i;
 

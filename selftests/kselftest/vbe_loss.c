@@ -23,9 +23,10 @@
 
 #define NAME		"kst-loss"
 #define DISK		(4U << 20)
-#define RESET_MS	1500	/* the time-out: for who answers, not to be late */
-#define LIMIT		20000	/* ms for what needs no waiting by design */
-#define DEL_MS		20000	/* twice the reset time-out, and the emulated machine's due */
+#define LONG_MS		(2 * COMES_MS)	/* the reset time-out: for who answers, not to be late */
+#define RESET_MS	1500	/* where nobody answers */
+#define LIMIT		COMES_MS	/* ms for what needs no waiting by design */
+#define DEL_MS		COMES_MS	/* twice RESET_MS, and the emulated machine's due */
 #define NEEDS_RESET	0x40
 
 FIXTURE(loss)
@@ -58,7 +59,7 @@ FIXTURE_SETUP(loss)
 {
 	struct dev_params p = dev_defaults(NAME);
 
-	p.reset_ms = RESET_MS;
+	p.reset_ms = LONG_MS;
 	ASSERT_EQ(0, dev_fresh(&p))
 		TH_LOG("cannot make a loop device: %s", dev_text);
 	if (!exists("/sys/bus/virtio/drivers/virtio_blk"))
@@ -107,6 +108,9 @@ static void up_here(struct __test_metadata *_metadata, struct be *be, char *virt
 		TH_LOG("virtio_blk has not bound; backend: %s", be->broken ?: "well");
 	ASSERT_TRUE(fe_block(virtio, node, LIMIT) && io_settle(node));
 }
+
+/* From now on somebody does not answer. */
+#define EXPECT_SILENCE() ASSERT_EQ(0, dev_set_reset_ms(NAME, RESET_MS))
 
 #define UP_FORKED()	up_forked(_metadata, self->be, self->virtio, self->node)
 #define UP_HERE()	up_here(_metadata, self->be, self->virtio, self->node)
@@ -174,7 +178,7 @@ static int timed_del(const char *name, int *ms)
 
 /* ---- policy hold ------------------------------------------------------------------- */
 
-TEST_F_TIMEOUT(loss, hold, 180)
+TEST_F(loss, hold)
 {
 	struct vbe_dev_info i;
 	struct dev_state st;
@@ -212,7 +216,7 @@ TEST_F_TIMEOUT(loss, hold, 180)
 }
 
 /* The driver took these features: a backend without them cannot take over. */
-TEST_F_TIMEOUT(loss, hold_keeps_what_was_negotiated, 90)
+TEST_F(loss, hold_keeps_what_was_negotiated)
 {
 	uint64_t features = self->be->features;
 	pid_t pid = UP_FORKED();
@@ -243,7 +247,7 @@ static bool has_sectors(void *arg)
 }
 
 /* The next backend brings another size: the driver learns of it at ONLINE. */
-TEST_F_TIMEOUT(loss, hold_with_new_config, 90)
+TEST_F(loss, hold_with_new_config)
 {
 	struct sectors s = { .node = self->node, .n = DISK / 1024 };
 	pid_t pid = UP_FORKED();
@@ -256,7 +260,7 @@ TEST_F_TIMEOUT(loss, hold_with_new_config, 90)
 }
 
 /* A driver which goes while nobody serves it waits for nobody. */
-TEST_F_TIMEOUT(loss, hold_and_unbind, 90)
+TEST_F(loss, hold_and_unbind)
 {
 	pid_t pid = UP_FORKED(), writer;
 	struct dev_state st;
@@ -279,7 +283,7 @@ TEST_F_TIMEOUT(loss, hold_and_unbind, 90)
 
 /* ---- policies reset and fail ---------------------------------------------------------- */
 
-TEST_F_TIMEOUT(loss, needs_reset, 90)
+TEST_F(loss, needs_reset)
 {
 	struct dev_state st;
 	pid_t pid;
@@ -296,7 +300,7 @@ TEST_F_TIMEOUT(loss, needs_reset, 90)
 }
 
 /* The backend's own word on the policy counts over the administrator's. */
-TEST_F_TIMEOUT(loss, fail, 120)
+TEST_F(loss, fail)
 {
 	struct dev_state st;
 	pid_t pid;
@@ -381,7 +385,7 @@ static bool scribbled(struct be *be, uint8_t byte)
 	return true;
 }
 
-TEST_F_TIMEOUT(loss, reset_never_answered, 120)
+TEST_F(loss, reset_never_answered)
 {
 	struct pollfd p = { .events = POLLIN };
 	struct dev_state st;
@@ -391,6 +395,7 @@ TEST_F_TIMEOUT(loss, reset_never_answered, 120)
 	UP_HERE();
 	EXPECT_EQ(IO_GOOD, io_now(io_write(self->node, 0, 65536, 1)));
 	self->be->mute_reset = true;
+	EXPECT_SILENCE();
 	start = now_ms();
 	writer = text_writer("/sys/bus/virtio/drivers/virtio_blk/unbind", self->virtio);
 	EXPECT_EQ(IO_GOOD, io_result(writer, COMES_MS))
@@ -415,6 +420,7 @@ TEST_F_TIMEOUT(loss, reset_never_answered, 120)
 	EXPECT_EQ(VBE_DEV_LOST, st.state);
 	EXPECT_EQ(0, st.backend_pid);
 	/* While the old one still has its fd, a next one serves the driver. */
+	ASSERT_EQ(0, dev_set_reset_ms(NAME, LONG_MS));
 	self->next = new_disk(variant->features);
 	ASSERT_DONE(be_up(self->next, NAME));
 	writer = text_writer("/sys/bus/virtio/drivers/virtio_blk/bind", self->virtio);
@@ -427,14 +433,11 @@ TEST_F_TIMEOUT(loss, reset_never_answered, 120)
 }
 
 /* A backend that dies while a reset waits for it: the reset goes on at once. */
-TEST_F_TIMEOUT(loss, reset_and_death, 90)
+TEST_F(loss, reset_and_death)
 {
-	struct dev_params p = dev_defaults(NAME);
 	struct dev_state st;
 	pid_t pid, writer;
 
-	p.reset_ms = 2 * COMES_MS;
-	ASSERT_EQ(0, dev_fresh(&p));
 	pid = UP_FORKED();
 	self->be->mute_reset = true;
 	writer = text_writer("/sys/bus/virtio/drivers/virtio_blk/unbind", self->virtio);
@@ -448,7 +451,7 @@ TEST_F_TIMEOUT(loss, reset_and_death, 90)
 
 /* ---- deletion --------------------------------------------------------------------------- */
 
-TEST_F_TIMEOUT(loss, delete_with_live_backend, 90)
+TEST_F(loss, delete_with_live_backend)
 {
 	UP_HERE();
 	EXPECT_EQ(IO_GOOD, io_now(io_write(self->node, 0, 65536, 1)));
@@ -473,22 +476,24 @@ static bool was_told(struct be *be)
 	return wait_until(told, be, COMES_MS);
 }
 
-TEST_F_TIMEOUT(loss, delete_with_stalled_backend, 90)
+TEST_F(loss, delete_with_stalled_backend)
 {
 	UP_HERE();
 	STALL_WRITERS(1);
+	EXPECT_SILENCE();
 	EXPECT_DELETED();
 	expect_io(_metadata, self->io, IO_ERROR);
 	EXPECT_TRUE(was_told(self->be));
 }
 
 /* Neither the queues nor the reset are served, but the process lives. */
-TEST_F_TIMEOUT(loss, delete_with_hung_backend, 90)
+TEST_F(loss, delete_with_hung_backend)
 {
 	pid_t pid = UP_FORKED();
 
 	STALL_WRITERS(1);
 	kill(pid, SIGSTOP);
+	EXPECT_SILENCE();
 	EXPECT_DELETED();
 	expect_io(_metadata, self->io, IO_ERROR);
 	/* SIGCONT: it must come to no harm by what was revoked meanwhile. */
@@ -501,18 +506,19 @@ TEST_F_TIMEOUT(loss, delete_with_hung_backend, 90)
 	kill_backend(pid);
 }
 
-TEST_F_TIMEOUT(loss, delete_with_dead_backend, 90)
+TEST_F(loss, delete_with_dead_backend)
 {
 	pid_t pid = UP_FORKED();
 
 	STALL_WRITERS(1);
 	kill_backend(pid);
+	EXPECT_SILENCE();
 	EXPECT_DELETED();
 	expect_io(_metadata, self->io, IO_ERROR);
 }
 
 /* A backend that wrote nonsense over all it could reach, and died. */
-TEST_F_TIMEOUT(loss, delete_after_vandalism, 120)
+TEST_F(loss, delete_after_vandalism)
 {
 	pid_t pid;
 
@@ -523,6 +529,7 @@ TEST_F_TIMEOUT(loss, delete_after_vandalism, 120)
 	if (self->be->inflight_map)
 		memset(self->be->inflight_map, 0x5a, self->be->inflight_len);
 	be_drop(self->be);
+	EXPECT_SILENCE();
 	EXPECT_DELETED();
 	for (pid = 0; pid < 4; pid++) {
 		EXPECT_NE(IO_PENDING, io_result(self->io[pid], COMES_MS))
@@ -532,7 +539,7 @@ TEST_F_TIMEOUT(loss, delete_after_vandalism, 120)
 }
 
 /* Nobody ever served the driver: it hangs in its probe, reading the partitions. */
-TEST_F_TIMEOUT(loss, delete_during_probe, 90)
+TEST_F(loss, delete_during_probe)
 {
 	struct dev_state st;
 	int ms;
@@ -541,13 +548,14 @@ TEST_F_TIMEOUT(loss, delete_during_probe, 90)
 	ASSERT_DONE(be_up(self->be, NAME));
 	EXPECT_TRUE(fe_wait_status(NAME, VIRTIO_CONFIG_S_DRIVER_OK, LIMIT));
 	sleep_ms(300);
+	EXPECT_SILENCE();
 	EXPECT_EQ(0, timed_del(NAME, &ms));
 	EXPECT_GE(DEL_MS, ms)
 		TH_LOG("deletion took %d ms", ms);
 	EXPECT_EQ(-ENOENT, dev_get(NAME, &st));
 }
 
-TEST_F_TIMEOUT(loss, delete_after_death_during_probe, 90)
+TEST_F(loss, delete_after_death_during_probe)
 {
 	pid_t pid;
 	int ms;
@@ -557,13 +565,14 @@ TEST_F_TIMEOUT(loss, delete_after_death_during_probe, 90)
 	ASSERT_LT(0, pid);
 	EXPECT_TRUE(fe_wait_status(NAME, VIRTIO_CONFIG_S_DRIVER_OK, LIMIT));
 	kill_backend(pid);
+	EXPECT_SILENCE();
 	EXPECT_EQ(0, timed_del(NAME, &ms));
 	EXPECT_GE(DEL_MS, ms)
 		TH_LOG("deletion took %d ms", ms);
 }
 
 /* The random source of the kernel waits inside its driver. */
-TEST_F_TIMEOUT(loss, delete_with_waiting_rng, 90)
+TEST_F(loss, delete_with_waiting_rng)
 {
 	pid_t pid;
 	int ms;
@@ -578,23 +587,26 @@ TEST_F_TIMEOUT(loss, delete_with_waiting_rng, 90)
 	EXPECT_TRUE(fe_wait_status(NAME, VIRTIO_CONFIG_S_DRIVER_OK, LIMIT));
 	sleep_ms(200);
 	kill_backend(pid);
+	EXPECT_SILENCE();
 	EXPECT_EQ(0, timed_del(NAME, &ms));
 	EXPECT_GE(DEL_MS, ms)
 		TH_LOG("deletion took %d ms", ms);
 }
 
-TEST_F_TIMEOUT(loss, remake_at_once, 180)
+TEST_F(loss, remake_at_once)
 {
 	struct dev_params p = dev_defaults(NAME);
 	int i;
 
-	p.reset_ms = RESET_MS;
+	p.reset_ms = LONG_MS;
 	for (i = 0; i < 8; i++) {
 		UP_HERE();
 		if (i & 1)
 			STALL_WRITERS(i);
 		if (i & 2)
 			be_drop(self->be);
+		if (i & 3)
+			EXPECT_SILENCE();
 		EXPECT_DELETED();
 		ASSERT_EQ(0, dev_add(&p))
 			TH_LOG("turn %d: %s", i, dev_text);
@@ -608,12 +620,13 @@ TEST_F_TIMEOUT(loss, remake_at_once, 180)
 }
 
 /* OFFLINE, and then the backend dies before the driver has left. */
-TEST_F_TIMEOUT(loss, death_while_going_offline, 90)
+TEST_F(loss, death_while_going_offline)
 {
 	struct dev_state st;
 
 	UP_HERE();
 	STALL_WRITERS(1);
+	EXPECT_SILENCE();
 	ASSERT_DONE(dev_simple(self->be->fd, VBE_IOC_DEV_OFFLINE));
 	sleep_ms(100);
 	be_drop(self->be);
@@ -623,6 +636,7 @@ TEST_F_TIMEOUT(loss, death_while_going_offline, 90)
 	ASSERT_EQ(0, dev_get(NAME, &st));
 	EXPECT_EQ(0, st.n_queues);
 	self->be->stall = false;
+	ASSERT_EQ(0, dev_set_reset_ms(NAME, LONG_MS));
 	UP_HERE();
 }
 

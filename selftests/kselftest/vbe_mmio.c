@@ -600,6 +600,9 @@ TEST_F(mmio, asked_features)
 	EXPECT_EQ(S_DRIVER, negotiate(self->g, F_VERSION_1));
 	self->be->refuse = false;
 	self->be->mute_features = true;
+	/* What it does answer is not to be late. */
+	wr(self->g, STATUS, 0);
+	ASSERT_EQ(0, dev_set_reset_ms(NAME, RESET_MS));
 	EXPECT_EQ(S_DRIVER, negotiate(self->g, F_VERSION_1));
 	EXPECT_TRUE(be_wait_event(self->be, VBE_EVENT_FEATURES, 3, LIMIT));
 }
@@ -1233,27 +1236,24 @@ TEST_F(mmio, queue_reset_under_way)
 {
 	struct guest *g = self->g;
 	pthread_t thread;
-	int64_t start;
 
 	up_and_drive(_metadata, self);
 	self->be->mute_stop = true;
-	ASSERT_EQ(0, dev_set_reset_ms(NAME, RESET_MS));
 	wr(g, QUEUE_SEL, 0);
-	start = now_ms();
 	ASSERT_EQ(0, pthread_create(&thread, NULL, reset_queue_0, g));
-	EXPECT_TRUE(wait_until(under_way, g, RESET_MS));
+	EXPECT_TRUE(wait_until(under_way, g, LIMIT));
 	EXPECT_EQ(1, rd(g, QUEUE_READY));
 	wr(g, QUEUE_RESET, 1);
 	wr(g, QUEUE_SEL, 1);
 	EXPECT_EQ(0, rd(g, QUEUE_RESET));
 	EXPECT_EQ(1, rd(g, QUEUE_READY));
 	wr(g, QUEUE_SEL, 0);
+	/* It ends with who does not answer: vbe_guest_io has the time-out. */
+	be_drop(self->be);
 	pthread_join(thread, NULL);
-	EXPECT_LE(RESET_MS, now_ms() - start);
-	EXPECT_GT(LIMIT, now_ms() - start);
 	EXPECT_EQ(0, rd(g, QUEUE_RESET));
 	EXPECT_EQ(0, rd(g, QUEUE_READY));
-	EXPECT_TRUE(be_wait_event(self->be, VBE_EVENT_REVOKED, 1, LIMIT));
+	EXPECT_EQ(1, ready(g, 1));
 }
 
 /* ---- loss ------------------------------------------------------------------------------- */

@@ -56,7 +56,7 @@ FIXTURE_SETUP(edu)
 {
 	struct vbe_guest_dev_add a = guest_dev_params(NAME, "raw", BDF);
 
-	a.reset_timeout_ms = 10000;
+	a.reset_timeout_ms = COMES_MS;
 	self->g = guest_new("edu");
 	ASSERT_NE(NULL, self->g);
 	ASSERT_DONE(guest_mem_add(self->g, MEM, MEM_LEN, 0));
@@ -68,7 +68,7 @@ FIXTURE_SETUP(edu)
 	ASSERT_DONE(guest_set_fd(self->g, self->dev, VBE_GUEST_FD_MSI, 0, self->msi));
 	self->pid = start_emulator();
 	ASSERT_LT(0, self->pid);
-	ASSERT_TRUE(guest_wait_state(self->g, self->dev, VBE_DEV_ONLINE, 10000))
+	ASSERT_TRUE(guest_wait_state(self->g, self->dev, VBE_DEV_ONLINE, COMES_MS))
 		TH_LOG("the emulator did not come up; VBE_EDU names it");
 }
 
@@ -388,7 +388,7 @@ TEST_F(edu, killed_and_started_again)
 	EXPECT_EQ(-ENOENT, g->last);
 	/* A function after its reset: what the guest configured is gone. */
 	self->pid = start_emulator();
-	ASSERT_TRUE(guest_wait_state(g, self->dev, VBE_DEV_ONLINE, 10000));
+	ASSERT_TRUE(guest_wait_state(g, self->dev, VBE_DEV_ONLINE, COMES_MS));
 	EXPECT_EQ(0, config(g, PCI_BASE_ADDRESS_0, 4));
 	bring_up(g, BAR);
 	EXPECT_EQ(EDU_ID_VALUE, reg(g, EDU_ID));

@@ -7,7 +7,7 @@ modprobe -a vbe vbe_loop virtio_rng
 vbe-ctl dev add tiny --type rng || { echo "not ok 1 - device added"; exit 1; }
 tiny-backend tiny &
 backend=$!
-for _ in $(seq 300); do
+for _ in $(seq 600); do
 	grep -q virtio_rng /sys/class/misc/hw_random/rng_available && break
 	sleep 0.1
 done

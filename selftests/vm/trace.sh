@@ -9,7 +9,7 @@ echo 1 > $tracing/events/vbe/enable
 echo > $tracing/trace
 vbe-blk --loop --null --size 8M --name traced > /tmp/traced.log 2>&1 &
 server=$!
-for _ in $(seq 300); do
+for _ in $(seq 600); do
 	grep -q /dev/vd /tmp/traced.log && break
 	sleep 0.1
 done
@@ -34,7 +34,12 @@ else
 	echo "not ok 7 - fdinfo names the device"
 fi
 vbe-ctl dev show traced > /dev/null 2>&1 && vbe-ctl dev del traced
-if rmmod vbe_loop; then
+# The references of a server that has just ended go a moment later.
+for _ in $(seq 600); do
+	rmmod vbe_loop 2> /dev/null && break
+	sleep 0.1
+done
+if [ ! -d /sys/module/vbe_loop ]; then
 	echo "ok 8 - nothing is left"
 else
 	echo "not ok 8 - vbe_loop is still in use"
