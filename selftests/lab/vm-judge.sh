@@ -10,6 +10,10 @@
 readonly E_SPLAT=122 E_PANIC=123 E_TIMEOUT=124 E_LAB=125
 die() { say "$*"; exit $E_LAB; }
 
+# A loaded host must not look like a hung guest: when the kernel calls itself stuck.
+PATIENCE="rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60 workqueue.watchdog_thresh=120"
+PATIENCE+=" sysctl.kernel.hung_task_timeout_secs=240"
+
 # What a healthy kernel never prints.
 SPLAT='(^|\] )WARNING: |BUG[: ]|KASAN|UBSAN|Oops|general protection fault'
 SPLAT+='|INFO: task .* blocked for more than|INFO: rcu|rcu: .*(stall|detected)'
@@ -54,9 +58,12 @@ taints() { # VMDIR
 		echo "BUG: the kernel is tainted: $bits"
 }
 
+# The log has what any scan for leaks has found, kmemleak what still was one after the last.
 splats() { # VMDIR: complaints in all that the kernel said
+	local healthy=$HEALTHY
+	[ ! -e "$1/kmemleak" ] || healthy+='|[0-9]+ new suspected memory leaks'
 	{ cat "$1/dmesg" "$1/console" "$1/kmemleak" 2>/dev/null; taints "$1"; } | tr -d '\r' |
-		grep -aE "$SPLAT" | grep -avE "$HEALTHY${ignore:+|$ignore}"
+		grep -aE "$SPLAT" | grep -avE "$healthy${ignore:+|$ignore}"
 }
 
 show_splats() { # VMDIR

@@ -15,14 +15,15 @@ dts_block() { # GUIDE N
 	awk -v n="$2" '/^```dts$/ { on = ++i == n; next } /^```$/ { on = 0 } on' "$1"
 }
 
-# The machine's own tree, which QEMU makes when it starts, and the guide's piece of it.
+# The machine's own tree, which QEMU makes when it starts, and the guide's piece of it. The
+# guest's console is judged with Xen's: the guest must be as patient with the host as dom0.
 make_trees() { # WORK GUIDE
-	timeout 60 "${qemu[@]}" -machine "dumpdtb=$1/machine.dtb" </dev/null >"$1/dump.log" 2>&1 ||
+	timeout 300 "${qemu[@]}" -machine "dumpdtb=$1/machine.dtb" </dev/null >"$1/dump.log" 2>&1 ||
 		{ cat "$1/dump.log" >&2; die "QEMU does not give its device tree"; }
 	{
 		dtc -q -I dtb -O dts "$1/machine.dtb"
 		echo "/ { chosen {"
-		dts_block "$2" 2
+		dts_block "$2" 2 | sed "s/\(bootargs = \"[^\"]*\)\";/\1 $PATIENCE\";/"
 		echo "}; };"
 	} >"$1/host.dts"
 	dts_block "$2" 1 >"$1/guest.dts"
