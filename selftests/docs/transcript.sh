@@ -39,15 +39,26 @@ matches() { # EXPECTED OUTPUT
 	[[ ${out%.} =~ $re ]]
 }
 
+# The document's seconds shall be such in which the machine runs: when it stands still, that
+# is the time of one short sleep of many.
+run_seconds() { # SECONDS
+	local n
+	for n in $(seq $(($1 * 5))); do sleep 0.2; done
+}
+
+run() { # COMMAND LINE
+	eval "${1//sleep /run_seconds }"
+}
+
 # It goes on writing: into a file of its own.
 run_in_background() {
 	output=$RUN/output.$tests
-	eval "$1" > "$output" 2>&1
-	wait_for 30 matches $RUN/expected "$output"
+	run "$1" > "$output" 2>&1
+	wait_for 120 matches $RUN/expected "$output"
 }
 
 run_here() {
-	eval "$1" > $RUN/output 2>&1 && matches $RUN/expected $RUN/output
+	run "$1" > $RUN/output 2>&1 && matches $RUN/expected $RUN/output
 }
 
 run_in_guest() {

@@ -33,12 +33,12 @@ mount_tools() {
 servers_killed() { # DISK IMAGE TIMES
 	local n kills=0 server
 	for n in $(seq "$3"); do
-		flows "$2" 60 || { echo "nothing is written before kill $n"; break; }
+		flows "$2" 120 || { echo "nothing is written before kill $n"; break; }
 		server=$(server_of "$1")
 		kill -KILL "$server"
-		wait_for 20 another_server "$1" "$server" || { echo "no server after kill $n"; break; }
-		flows "$2" 60 || { echo "nothing is written after kill $n"; break; }
+		wait_for 120 another_server "$1" "$server" || { echo "no server after kill $n"; break; }
+		flows "$2" 120 || { echo "nothing is written after kill $n"; break; }
 		kills=$n
 	done
-	guest_answer g1 180 && [ "$kills" = "$3" ]
+	guest_answer g1 300 && [ "$kills" = "$3" ]
 }

@@ -191,9 +191,9 @@ servers_gone() {
 	# shellcheck disable=SC2154 # of steps.sh
 	kill -KILL "${pid[auto]}" "${servers[@]}"
 	wait "${pid[auto]}" 2> /dev/null
-	wait_for 10 pins_are 0 || { echo "still in use: $(pins)"; status=1; }
+	wait_for 60 pins_are 0 || { echo "still in use: $(pins)"; status=1; }
 	backend
-	for disk in xvda xvdb xvdc xvde; do wait_for 20 served $disk || return; done
+	for disk in xvda xvdb xvdc xvde; do wait_for 120 served $disk || return; done
 	guest_do g1 "for disk in $(disk xvda) $(disk xvdb) $(disk xvde); do
 		dd if=\$disk of=/dev/null bs=64k count=4 iflag=direct || exit; done" && return $status
 }
@@ -214,7 +214,7 @@ rogue() { # SECONDS
 		grant-rogue 0x$base $1 && wait \$! && echo \$dev > bind &&
 		dd if=$(disk xvda) of=/dev/null bs=64k count=16 iflag=direct" || return
 	[ "$(server_of xvda)" = "$server" ] || { echo "another server: it was $server"; return 1; }
-	wait_for 10 pins_are "$before" || { echo "grants in use: $before, now $(pins)"; return 1; }
+	wait_for 60 pins_are "$before" || { echo "grants in use: $before, now $(pins)"; return 1; }
 }
 
 # A kernel without XEN_VIRTIO looks ten seconds for a driver of what it takes for an IOMMU, then
@@ -240,13 +240,13 @@ not_listening_over() {
 no_device() { ! vbe-ctl dev show | grep -q dom; }
 
 nothing_left() {
-	wait_for 30 no_domain || { xl list; return 1; }
-	wait_for 30 no_device || { vbe-ctl dev show; return 1; }
+	wait_for 120 no_domain || { xl list; return 1; }
+	wait_for 120 no_device || { vbe-ctl dev show; return 1; }
 }
 
 destroyed_under_load() {
 	guest_ask g1 "$FIO --bs=64k --rw=randwrite --iodepth=16 --filename=$(disk xvdb) --size=48M"
-	flows $RUN/b.img 60 || return
+	flows $RUN/b.img 120 || return
 	xl destroy g1 && nothing_left && alive auto
 }
 

@@ -49,11 +49,11 @@ create() { # NAME: paused, with a disk
 
 echo 'echo "guest: this is $(uname -m), $(nproc) processors"; exit 7' >/tmp/job
 ok "a guest with two processors runs a script, and its status comes back" \
-	status_of 7 arm_guest plain /tmp/job 60 vcpus=2
+	status_of 7 arm_guest plain /tmp/job 180 vcpus=2
 ok "what it said is in its log" says plain 'this is aarch64, 2 processors'
 
 echo 'time chroot /tools fio --name=a --filename=/tmp/a --size=1M --rw=randwrite --verify=crc32c' >/tmp/fio
-ok "a guest has fio, from a disk through blkback" status_of 0 arm_guest fio /tmp/fio 90 tools=yes
+ok "a guest has fio, from a disk through blkback" status_of 0 arm_guest fio /tmp/fio 180 tools=yes
 
 truncate -s 16M /tmp/disk.img
 answer &

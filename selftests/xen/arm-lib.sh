@@ -55,7 +55,7 @@ guest_config() { # NAME [KEY=VALUE]...
 		disk = [ $disks ]
 		kernel = "$kernel"
 		ramdisk = "$GUESTS/$name/initrd"
-		cmdline = "console=hvc0 quiet panic=-1 rdinit=/init$line"
+		cmdline = "console=hvc0 quiet panic=-1 $GUEST_PATIENCE rdinit=/init$line"
 		on_poweroff = "destroy"
 		on_reboot = "$reboot"
 		on_crash = "destroy"
@@ -71,7 +71,7 @@ arm_guest() { # NAME SCRIPT SECONDS [KEY=VALUE]...
 	guest_new "$name" "$script" "$@" || return 126
 	guest_start "$name" || return 126
 	guest_wait "$name" "$seconds" || status=$?
-	[ $status = 124 ] || guest_gone "$name" 20 || status=124
+	[ $status = 124 ] || guest_gone "$name" 60 || status=124
 	guest_destroy "$name"
 	return $status
 }

@@ -46,12 +46,12 @@ serve() { start blk vbe-blk --on data $RUN/data.img; }
 
 attached() {
 	add domid "$(guest_id g1)" transport mmio base 0x2000000 irq 33 && serve &&
-		wait_for 20 online && vbe-ctl dev show data
+		wait_for 120 online && vbe-ctl dev show data
 }
 
 online() { vbe-ctl dev show data | grep -q 'online, served by vbe-blk'; }
 
-new_guest() { guest_new g1 console-job "$NODE" && attached && guest_start g1 && guest_up g1 120; }
+new_guest() { guest_new g1 console-job "$NODE" && attached && guest_start g1 && guest_up g1 300; }
 
 # All of it passes through the guest's memory, of which it leaves little unmapped.
 reads_all() {
@@ -70,15 +70,15 @@ killed() {
 	kill_9 blk
 	guest_ask g1 "dd if=/tmp/r of=\$(disk data) bs=64k seek=64 oflag=direct" || return
 	sleep 2
-	! guest_said g1 '^guest: end' && serve && guest_answer g1 60 &&
+	! guest_said g1 '^guest: end' && serve && guest_answer g1 300 &&
 		cmp -n 4194304 -i 0:4194304 $RUN/data.img $RUN/data.img
 }
 
 no_device() { ! vbe-ctl dev show data > /dev/null 2>&1; }
 
 nothing_left() {
-	wait_for 20 no_domain || { xl list; return 1; }
-	wait_for 20 no_device || { vbe-ctl dev show; return 1; }
+	wait_for 120 no_domain || { xl list; return 1; }
+	wait_for 120 no_device || { vbe-ctl dev show; return 1; }
 }
 
 rm -rf $RUN
@@ -89,13 +89,13 @@ modprobe vbe_xen discover=0 || give_up "vbe_xen does not load"
 check "a guest that xl gives a place for a device" guest_new g1 console-job "$NODE"
 check "what dev add refuses, it refuses with a reason" refuses
 check "dev add, and a server" attached
-check "the guest boots" eval 'guest_start g1 && guest_up g1 120'
+check "the guest boots" eval 'guest_start g1 && guest_up g1 300'
 check "its disk is read" reads_all
 check "and written" writes
 check "the server is killed, and comes again" killed
 check "destroyed with its memory mapped: nothing is left, and dom0 lives" \
 	eval 'xl destroy g1 && nothing_left'
-check "the server has ended" wait_for 10 eval '! alive blk'
+check "the server has ended" wait_for 120 eval '! alive blk'
 check "a next one" new_guest
 check "which shuts itself down, likewise" eval 'reads_all && guest_ask g1 bye && nothing_left'
 check "the module goes" rmmod vbe_xen

@@ -31,11 +31,11 @@ guest_ask() { # GUEST COMMAND LINE: begin it; line ends and tabs are only for re
 # Whoever looks often takes time from the guest: they share one emulated processor, and xl
 # is the worst. So whether the guest lives is asked rarely.
 guest_answer() { # GUEST SECONDS: its exit status, and what it printed
-	local n=0 until=$((SECONDS + $2))
+	local n=0
 	until guest_said "$1" "^guest: end ${asked[$1]} "; do
 		sleep 1
 		n=$((n + 1))
-		[ $SECONDS -lt $until ] || { echo "no answer in $2 s"; break; }
+		[ $n -lt "$2" ] || { echo "no answer in $2 s"; break; }
 		[ $((n % 20)) -ne 0 ] || guest_id "$1" > /dev/null || break
 	done
 	guest_heard "$1"

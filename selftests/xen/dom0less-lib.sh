@@ -33,17 +33,22 @@ type_slowly() { # TEXT
 	done
 }
 
-# Ctrl-a three times gives the line to the next: from Xen to dom0, to the guest, to Xen.
+# Ctrl-a three times gives the line to the next: from Xen to dom0, to the guest, to Xen. It
+# goes back in one piece with the line's end: whoever copies from console.in may be held up
+# for longer than the guest waits with its answer. It may also be late with several letters
+# at once, which are lost then, and more than once on a busy host.
 guest_ask() { # GUEST COMMAND LINE: again, if not all of it has come there
-	local guest=$1 n line next=$'\x01\x01\x01' try
+	local guest=$1 n line next=$'\x01\x01\x01' try end=
 	shift
 	n=$((${asked[$guest]:-0} + 1)) asked[$guest]=$n
 	line=$(tr '\n\t' '  ' <<< "$*")
 	line=${line% }
-	for try in 1 2 3 4; do
-		type_slowly "$next$next$n ${#line} $line"$'\n'
-		printf %s $next >> /out/.vm/console.in
+	for try in {1..12}; do
+		type_slowly "$next$next$end$n ${#line} $line"
+		printf '\n%s' $next >> /out/.vm/console.in
 		! guest_says "$guest" "^guest: begin $n\$" 5 || return 0
+		# That of the last line may be lost, too.
+		end=$'\n'
 	done
 	echo "the guest does not hear (tried $try times)"
 	return 1

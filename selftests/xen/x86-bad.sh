@@ -62,7 +62,7 @@ served() { # NAME OPTION...
 	shift
 	vbe-ctl dev add "$name" provider xen domid "$(guest_id g1)" "$@" || return
 	start "$name" vbe-blk --null --size 64M --on "$name" --wait
-	wait_for 30 online "$name"
+	wait_for 120 online "$name"
 }
 
 poked() {
@@ -82,8 +82,8 @@ destroyed_while_it_pokes() {
 		echo \$p > /sys/bus/pci/drivers/virtio-pci/unbind; poke \$p 100"
 	guest_says g1 poked 120 || return
 	xl destroy g1 || return
-	wait_for 60 eval '! guest_id g1' || { xl list; return 1; }
-	wait_for 60 device_gone || { vbe-ctl dev show; return 1; }
+	wait_for 120 eval '! guest_id g1' || { xl list; return 1; }
+	wait_for 120 device_gone || { vbe-ctl dev show; return 1; }
 }
 
 device_gone() { ! vbe-ctl dev show | grep -qE "victim|good"; }
@@ -138,6 +138,6 @@ check "a guest accesses in every way, and its driver goes on" poked
 check "its other disk works" other_disk_works
 check "it is destroyed while it does so" destroyed_while_it_pokes
 check "servers wait for a next device" eval "end good && end victim"
-check "guests that never ran go" eval "xl destroy pv && xl destroy pvh && wait_for 60 no_domain"
+check "guests that never ran go" eval "xl destroy pv && xl destroy pvh && wait_for 120 no_domain"
 check "nothing is left" rmmod vbe_xen
 finish

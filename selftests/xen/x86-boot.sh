@@ -20,7 +20,7 @@ online() { vbe-ctl dev show boot | grep -q online; }
 attached() {
 	vbe-ctl dev add boot provider xen domid "$(guest_id g1)" transport pci || return
 	start server vbe-blk --on boot $RUN/boot.img
-	wait_for 30 online
+	wait_for 120 online
 }
 
 # It has no kernel, no initramfs, and no disk of its own.
@@ -60,7 +60,7 @@ guest_new g1 - boot=disk || give_up "xl create fails"
 check "the guest has nothing else to boot from" nothing_else
 check "the disk is attached to the paused guest" attached
 check "firmware, GRUB and kernel boot from it" booted
-wait_for 60 no_domain
+wait_for 120 no_domain
 check "what the guest wrote is there" eval "written | grep -x 'by the guest'"
 # Its server ends with its device.
 check "nothing is left" eval "wait && rmmod vbe_xen"

@@ -52,7 +52,7 @@ serve() { # NAME OPTION...
 	local name=$1
 	shift
 	start "$name" vbe-blk --on "$name" --wait "$@" "${IMAGE:-$RUN/$name.img}"
-	wait_for 30 online "$name"
+	wait_for 120 online "$name"
 }
 
 new_guest() { # KEY=VALUE...
@@ -140,8 +140,8 @@ destroyed_under_load() {
 	guest_ask g1 "$FIO --size=32M"
 	flows $RUN/disk-b.img 120 || return
 	xl destroy g1 || return
-	wait_for 60 no_domain || { xl list; return 1; }
-	wait_for 60 device_gone || { vbe-ctl dev show; return 1; }
+	wait_for 120 no_domain || { xl list; return 1; }
+	wait_for 120 device_gone || { vbe-ctl dev show; return 1; }
 	# It waits for a next device of this name.
 	alive disk-a && alive disk-b && kill_9 disk-a && kill_9 disk-b && kill_9 tools || return
 	[ $SHORT = no ] || kill_9 boot

@@ -37,8 +37,8 @@ mapped() {
 
 destroyed() { # GUEST DEVICE
 	xl destroy "$1" || return
-	wait_for 60 no_domain || { xl list; return 1; }
-	wait_for 60 device_gone "$2" || { vbe-ctl dev show; return 1; }
+	wait_for 120 no_domain || { xl list; return 1; }
+	wait_for 120 device_gone "$2" || { vbe-ctl dev show; return 1; }
 }
 
 # How often the backend of a device has had to ask for memory.
@@ -46,7 +46,7 @@ faults() { vbe-ctl dev show "$1" | sed -n 's/.* faults \([0-9]*\).*/\1/p'; }
 
 touches() {
 	start toucher xen-mem balloon $RAM 160 touch 600
-	wait_for 60 all_touched
+	wait_for 120 all_touched
 }
 
 # Once it has all, it asks for nothing any more.

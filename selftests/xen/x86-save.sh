@@ -26,7 +26,7 @@ online() { vbe-ctl dev show "$1" | grep -q online; }
 
 attach() { # NAME SLOT
 	vbe-ctl dev add "$1" provider xen domid "$(guest_id g1)" slot "$2" &&
-		wait_for 30 online "$1"
+		wait_for 120 online "$1"
 }
 
 # Each where it was before: its driver knows it by its slot.
@@ -57,20 +57,20 @@ checkpoint() {
 	rm -f /tmp/g1.save
 	now="$(guest_id g1) $(devices)"
 	[ "$before" = "$now" ] || { printf '%s\n' "$before" "$now"; return 1; }
-	flows $RUN/disk-b.img 60
+	flows $RUN/disk-b.img 120
 }
 
 saved() {
 	xl save g1 /tmp/g1.save || return
-	wait_for 30 no_domain || { xl list; return 1; }
-	wait_for 30 no_device || { devices; return 1; }
+	wait_for 120 no_domain || { xl list; return 1; }
+	wait_for 120 no_device || { devices; return 1; }
 	alive disk-a && alive disk-b && alive tools
 }
 
 restored() {
 	xl restore -p /tmp/g1.save || return
 	rm -f /tmp/g1.save
-	attach_all && guest_start g1 && flows $RUN/disk-b.img 60
+	attach_all && guest_start g1 && flows $RUN/disk-b.img 120
 }
 
 # What was read before, from memory; and what the disk has.
@@ -103,7 +103,7 @@ migrated() {
 	ln -f "$(guest_log g1)" "$(guest_log g1--incoming)"
 	begin_both || return
 	xl migrate -p -s "" g1 "xl migrate-receive -p" > $RUN/migrate.log 2>&1 || return
-	wait_for 30 no_device || { devices; return 1; }
+	wait_for 120 no_device || { devices; return 1; }
 	attach_all && guest_start g1 && both_done
 }
 
@@ -138,7 +138,7 @@ check "files are as they were" unharmed restored
 check "xl migrate while it writes and reads: it has what is on the disk" migrated
 check "files are as they were" unharmed migrated
 guest_destroy g1
-check "the guest is destroyed" wait_for 60 no_domain
-check "vbe-blk ends" eval "wait_for 30 no_device && end disk-a && end disk-b && end tools"
+check "the guest is destroyed" wait_for 120 no_domain
+check "vbe-blk ends" eval "wait_for 120 no_device && end disk-a && end disk-b && end tools"
 check "nothing is left" rmmod vbe_xen
 finish

@@ -153,7 +153,7 @@ destroyed_under_load() {
 	guest_ask fe "$FIO --size=32M"
 	be flows || return
 	xl destroy fe || return
-	wait_for 60 no_memory "$fe" || { xl list; return 1; }
+	wait_for 120 no_memory "$fe" || { xl list; return 1; }
 	be bereft
 	local rc=$?
 	xl list
@@ -174,7 +174,7 @@ judged() {
 
 ended() {
 	xl destroy be || return
-	wait_for 60 no_domain || { xl list; return 1; }
+	wait_for 120 no_domain || { xl list; return 1; }
 }
 
 rm -rf $RUN
