@@ -23,6 +23,11 @@ LONG_SUITES=(xen-arm-grant xen-x86-target xen-x86-save)
 # shellcheck disable=SC2034 # of selftests/run
 NAMED_SUITES=(debug-xen-x86-target)
 
+# Of one processor's time they take half.
+# shellcheck disable=SC2034 # of selftests/run
+LIGHT_SUITES=(guest-6.1 guest-6.12 guest-7.2 kselftest-6.1 kselftest-6.12 kselftest-7.2
+	vhost-user-6.1 vhost-user-6.12 vhost-user-7.2 tools-6.1 tools-6.12 tools-7.2)
+
 readonly CRASH_ROUNDS=${VBE_CRASH_ROUNDS:-200}
 readonly KSFT=$TOP/build/kselftest
 
