@@ -94,14 +94,20 @@ pins() {
 
 pins_are() { [ "$(pins)" = "$1" ]; }
 
-# Rings are in use as long as the driver is, buffers while they are.
+reads() { # BLOCKS
+	guest_do g1 "dd if=$(disk xvdb) of=/dev/null bs=64k count=$1 iflag=direct"
+}
+
+# Rings are in use as long as the driver is, buffers while they are. A ring that had to make
+# room is in use again from the next request on: so one goes first.
 pins_come_back() {
 	local before
+	reads 1 || return
 	before=$(pins)
 	echo "before: $before"
-	guest_do g1 "dd if=$(disk xvdb) of=/dev/null bs=64k count=64 iflag=direct" || return
+	reads 64 || return
 	echo "after: $(pins)"
-	wait_for 10 pins_are "$before"
+	wait_for 60 pins_are "$before"
 }
 
 # Written in pieces of each size, read back in those of another; dom0 sees the same.
