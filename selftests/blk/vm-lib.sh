@@ -5,6 +5,9 @@
 # For the tests of vbe-blk that run inside a VM: TAP, and servers in the background.
 # To be sourced. Needs vbe-blk and modprobe in PATH; works in $TMP.
 
+# shellcheck source=selftests/vm/eventually.sh
+. "${0%/*}/../vm/eventually.sh"
+
 TMP=${TMPDIR:-/tmp}
 n_test=0
 n_failed=0
@@ -38,15 +41,6 @@ ends_of() { # LOG...: their last lines, as comments
 finish() {
 	echo "1..$n_test"
 	exit $((n_failed != 0))
-}
-
-eventually() { # COMMAND...: within a minute
-	local _
-	for _ in $(seq 600); do
-		! "$@" 2> /dev/null || return 0
-		sleep 0.1
-	done
-	return 1
 }
 
 # Begin a server. Its disk, once it is there, is $DISK.

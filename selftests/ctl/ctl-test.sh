@@ -4,6 +4,9 @@
 #
 # In the VM, as root: every command of vbe-ctl, good and bad. TAP. Every JSON that it
 # prints is kept in /out/json for selftests/ctl/schema-check.
+# shellcheck source=selftests/vm/eventually.sh
+. "${0%/*}/../vm/eventually.sh"
+
 n=0 bad=0
 json=/out/json
 mkdir -p $json
@@ -55,15 +58,6 @@ unprivileged() { # COMMAND... (busybox has a setpriv that cannot do it)
 	else
 		su -s /bin/sh nobody -c "$*"
 	fi
-}
-
-eventually() { # COMMAND...: within a minute
-	local _
-	for _ in $(seq 600); do
-		! "$@" 2> /dev/null || return 0
-		sleep 0.1
-	done
-	return 1
 }
 
 without_module() {
